@@ -1,0 +1,79 @@
+"""Colour naming by CLIP: crops against the prompt embeddings that prepare computed."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdcheck.manifest import Manifest
+
+COLOURS = (
+    "black",
+    "white",
+    "gray",
+    "red",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "brown",
+    "mint",
+    "lime",
+)
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What an answer says of the model behind it."""
+
+    name: str
+    source: str
+    precision: str
+    sha256: str
+    is_dummy: bool
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelInfo":
+        return cls(manifest.name, manifest.source, manifest.precision, manifest.model.sha256, manifest.is_dummy)
+
+
+class Classifier(Protocol):
+    """A CLIP image tower with its prompts. Implementations: runtime.onnx, runtime.torch, FakeClassifier."""
+
+    info: ModelInfo
+    input_size: int
+    """Side of a crop in pixels."""
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Name colours: RGB crops (N, S, S, 3) -> (N, 13) probabilities in the order of COLOURS."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PromptHead:
+    """CLIP's zero-shot head (Radford et al. 2021, section 3.1): cosine, temperature, softmax."""
+
+    embeddings: NDArray[np.float32]
+    """(13, D), unit rows."""
+    logit_scale: float
+
+    def probabilities(self, image_embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, D) unit rows -> (N, 13)."""
+        logits = self.logit_scale * image_embeddings @ self.embeddings.T
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+class FakeClassifier:
+    """No model at all: every colour is equally likely. It says so."""
+
+    info = ModelInfo(name="fake", source="none", precision="none", sha256="", is_dummy=True)
+    input_size = 32
+
+    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full((len(crops), len(COLOURS)), 1 / len(COLOURS), dtype=np.float32)
