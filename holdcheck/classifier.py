@@ -38,7 +38,9 @@ class ModelInfo:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "ModelInfo":
-        return cls(manifest.name, manifest.source, manifest.precision, manifest.model.sha256, manifest.is_dummy)
+        return cls(
+            manifest.name, manifest.source, manifest.precision, manifest.model.sha256, manifest.is_dummy
+        )
 
 
 class Classifier(Protocol):
@@ -50,6 +52,10 @@ class Classifier(Protocol):
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Name colours: RGB crops (N, S, S, 3) -> (N, 13) probabilities in the order of COLOURS."""
+        ...
+
+    def release_pages(self) -> None:
+        """Let go of memory that the next call can get back cheaply."""
         ...
 
 
@@ -77,3 +83,6 @@ class FakeClassifier:
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(crops), len(COLOURS)), 1 / len(COLOURS), dtype=np.float32)
+
+    def release_pages(self) -> None:
+        """Holds none."""
