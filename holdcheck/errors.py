@@ -16,7 +16,7 @@ HoldcheckError
  |    `-- PrepareError            prepare could not make an artefact; the old one is untouched
  `-- AnalysisCancelled            somebody asked for the analysis to stop
 
-`code` is stable and meant for programs; the message is for people and says what is wrong and what is accepted.
+`code` is stable and meant for programs; the message tells people what is wrong and what is accepted.
 The HTTP status of each class is decided in backend.errors.
 """
 

@@ -1,4 +1,4 @@
-"""The answer: what a program that reads our JSON depends on. Coordinates are pixels of the upright original photo."""
+"""The answer, on which other programs depend. Coordinates are pixels of the upright original photo."""
 
 from typing import Annotated, Literal
 
@@ -86,7 +86,7 @@ class ClimbType(_Answer):
 
 
 class Problem(_Answer):
-    """A boulder problem: holds of one colour in one place. Fewer than three holds are listed, not analysed."""
+    """A boulder problem: holds of one colour in one place. Fewer than three are listed, not analysed."""
 
     id: int
     color_name: Colour

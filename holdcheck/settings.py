@@ -12,7 +12,7 @@ BUNDLED_MODELS = Path(__file__).parent / "models"
 
 
 class Settings(BaseSettings):
-    """What the pipeline and the models can be tuned with. Defaults stay inside 256 MiB, as docs/memory.md measures."""
+    """What the pipeline and the models can be tuned with. The defaults stay inside 256 MiB (docs/memory.md)."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     yolo_img_size: int = Field(640, ge=320, le=1920, multiple_of=32)
     """Long side, in pixels, of what the detector sees."""
     max_image_size: int = Field(1600, ge=640, le=8192)
-    """Long side, in pixels, of the working copy that crops are cut from. Answers are in pixels of the original."""
+    """Long side, in pixels, of the working copy that crops are cut from; answers are in original pixels."""
     max_holds: int = Field(40, ge=1, le=500)
     """The largest so many holds are kept; the rest are counted and said to be truncated."""
     yolo_conf: float = Field(0.25, gt=0.0, lt=1.0)

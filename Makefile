@@ -1,0 +1,64 @@
+# The commands people expect; each is a few lines. `make help` lists them.
+PORT ?= 8000
+PYTHON ?= python3
+# The CPU build of torch. Empty (the default) lets pip's own configuration decide, pinned by constraints.txt; set it to
+# an index that serves CPU builds where the default one would bring gigabytes of CUDA.
+TORCH_INDEX ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help run demo models test check lint format bench samples clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+run: .venv/serve.stamp ## set up what serving needs, then start the service on PORT (8000)
+	@$(BIN)/python -m backend --port $(PORT)
+
+demo: .venv/serve.stamp ## send a sample through a server of its own; prints the stream and draws the result
+	@$(BIN)/python -m backend.demo
+
+models: .venv/models.stamp ## download and prepare the real CLIP ViT-B/32 (the one step that needs the network)
+	@$(BIN)/python -m holdcheck prepare
+
+test: check ## set up everything, then format check, ruff, mypy and pytest
+	$(BIN)/pytest
+
+check: lint ## every check but the tests
+	$(BIN)/mypy
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: .venv/dev.stamp ## let ruff format and fix
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: .venv/models.stamp ## the naive stack and this service side by side -> build/bench.json
+	$(BIN)/python -m bench
+
+clean: ## remove what the commands above made, except prepared models and data
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+
+# --- set-up: each stamp is made once and again when what it was made from changes ---------------------------------
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/serve.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing what the server needs (no torch) ..."
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/models.stamp: .venv/serve.stamp
+	@echo "installing what prepare needs (torch for the CPU, about 1 GB) ..."
+	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@$(INSTALL) --editable '.[models]'
+	@# ultralytics asks for opencv-python, which shares its folder with the headless build: leave only the latter.
+	@$(BIN)/pip uninstall --quiet --yes opencv-python
+	@$(INSTALL) --force-reinstall --no-deps opencv-python-headless
+	@touch $@
+
+.venv/dev.stamp: .venv/models.stamp
+	@echo "installing what the checks need ..."
+	@$(INSTALL) --editable '.[dev,train]'
+	@touch $@

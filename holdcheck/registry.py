@@ -1,0 +1,136 @@
+"""The models, loaded once at start, warmed, and handed out for the life of the process."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from holdcheck import memory
+from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
+from holdcheck.detector import Detector, FakeDetector
+from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared
+from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
+from holdcheck.result import ComponentStatus
+from holdcheck.settings import BUNDLED_MODELS, Settings
+
+log = logging.getLogger(__name__)
+
+_Model = TypeVar("_Model")
+_BUNDLED_DETECTOR = BUNDLED_MODELS / "holds-yolo11n-seg"
+_FAKE = "fake"
+"""CLIP_MODEL or YOLO_WEIGHTS of this name selects the honest fake, with ALLOW_DUMMY=1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What can answer, and what is missing."""
+
+    detector: Detector | None
+    classifier: Classifier | None
+    error_reason: str | None = None
+    """Why a part is missing or a lesser one stands in, and what to do about it."""
+    degraded: bool = False
+    infos: list[ModelInfo] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        return self.detector is not None
+
+    @property
+    def component_status(self) -> ComponentStatus:
+        return ComponentStatus(yolo=self.detector is not None, clip=self.classifier is not None)
+
+    @property
+    def is_dummy(self) -> bool:
+        """Any model without real weights makes the whole answer meaningless."""
+        return any(info.is_dummy for info in self.infos)
+
+
+def load(settings: Settings) -> Models:
+    """Load and warm the detector and the classifier. Never downloads, never raises for a missing model."""
+    detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings), settings)
+    if detector is None and settings.allow_dummy:
+        detector = FakeDetector()
+    classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings), settings)
+    if classifier is None:
+        log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)
+    loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
+    problems = [problem for problem in (detector_problem, classifier_problem) if problem]
+    return Models(
+        detector,
+        classifier,
+        error_reason=" ".join(problems) or None,
+        degraded=bool(problems),
+        infos=[model.info for model in loaded],
+    )
+
+
+def _attempt(name: str, make: Callable[[], _Model], settings: Settings) -> tuple[_Model | None, str | None]:
+    """Run one loader between two looks at the memory; a model that cannot be used becomes its reason."""
+    with memory.log_delta(name):
+        try:
+            return make(), None
+        except ModelError as error:
+            log.warning("%s is not available: %s", name, error)
+            return None, str(error)
+
+
+def _load_detector(settings: Settings) -> Detector:
+    if settings.yolo_weights == _FAKE and settings.allow_dummy:
+        return FakeDetector()
+    folder = settings.models_dir / "yolo" / slug(settings.yolo_weights)
+    if not settings.yolo_weights:
+        folder = _BUNDLED_DETECTOR
+    elif not (folder / MANIFEST_NAME).is_file():
+        raise ModelNotPrepared(
+            f"YOLO_WEIGHTS={settings.yolo_weights} is not prepared: run "
+            f"`python -m holdcheck prepare --yolo {settings.yolo_weights}`, or unset it for the bundled detector."
+        )
+    manifest = Manifest.read(folder)
+    _require(manifest, "yolo", folder)
+    detector: Detector
+    if settings.runtime == "torch":
+        from holdcheck.runtime.torch import TorchDetector
+
+        detector = TorchDetector(folder, manifest, settings)
+    else:
+        from holdcheck.runtime.onnx import OnnxDetector
+
+        detector = OnnxDetector(folder, manifest, settings)
+    detector.detect(np.full((64, 64, 3), 114, dtype=np.uint8))
+    detector.release_pages()
+    return detector
+
+
+def _load_classifier(settings: Settings) -> Classifier:
+    if settings.clip_model == _FAKE and settings.allow_dummy:
+        return FakeClassifier()
+    folder = settings.models_dir / "clip" / slug(settings.clip_model)
+    if not (folder / MANIFEST_NAME).is_file():
+        raise ModelNotPrepared(
+            f"CLIP_MODEL={settings.clip_model} is not prepared: run `make models`, or "
+            f"`python -m holdcheck prepare --clip {settings.clip_model}`."
+        )
+    manifest = Manifest.read(folder)
+    _require(manifest, "clip", folder)
+    classifier: Classifier
+    if settings.runtime == "torch":
+        from holdcheck.runtime.torch import TorchClassifier
+
+        classifier = TorchClassifier(folder, manifest, settings)
+    else:
+        from holdcheck.runtime.onnx import OnnxClassifier
+
+        classifier = OnnxClassifier(folder, manifest, settings)
+    side = classifier.input_size
+    classifier.probabilities(np.full((1, side, side, 3), 114, dtype=np.uint8))
+    classifier.release_pages()
+    return classifier
+
+
+def _require(manifest: Manifest, kind: str, folder: Path) -> None:
+    if manifest.kind != kind:
+        raise ModelCorrupt(f"{folder} holds a {manifest.kind} model where a {kind} model was expected.")
