@@ -1,11 +1,13 @@
 # The commands people expect; each is a few lines. `make help` lists them.
 PORT ?= 8000
 PYTHON ?= python3
-# The CPU build of torch. Empty (the default) lets pip's own configuration decide, pinned by constraints.txt; set it to
-# an index that serves CPU builds where the default one would bring gigabytes of CUDA.
+# Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
+CUDA ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
+  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
 .PHONY: help run demo models test check lint format bench samples clean
 
@@ -50,8 +52,10 @@ clean: ## remove what the commands above made, except prepared models and data
 	@touch $@
 
 .venv/models.stamp: .venv/serve.stamp
-	@echo "installing what prepare needs (torch for the CPU, about 1 GB) ..."
-	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@if [ -z "$(CUDA)" ] && $(TORCH) --dry-run | grep -q ' nvidia-cu'; then echo "The default index would install gigabytes of CUDA." \
+	  "Set TORCH_INDEX to PyTorch's index of CPU builds (its install page names it), or CUDA=1 to accept." >&2; exit 1; fi
+	@echo "installing what prepare needs (torch, about 1 GB) ..."
+	@$(TORCH) --quiet
 	@$(INSTALL) --editable '.[models]'
 	@# ultralytics asks for opencv-python, which shares its folder with the headless build: leave only the latter.
 	@$(BIN)/pip uninstall --quiet --yes opencv-python

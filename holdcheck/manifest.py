@@ -32,7 +32,7 @@ class Cosine(_Strict):
 
 
 class Prompts(_Strict):
-    """The text side of a CLIP, computed in prepare. `embeddings`: a .npy of float32 (colours, D), unit rows."""
+    """The text side of a CLIP, computed in prepare. `embeddings`: .npy of float32 (colours, D), unit rows."""
 
     colours: tuple[str, ...]
     templates: tuple[str, ...]

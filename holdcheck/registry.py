@@ -51,10 +51,10 @@ class Models:
 
 def load(settings: Settings) -> Models:
     """Load and warm the detector and the classifier. Never downloads, never raises for a missing model."""
-    detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings), settings)
+    detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings))
     if detector is None and settings.allow_dummy:
         detector = FakeDetector()
-    classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings), settings)
+    classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings))
     if classifier is None:
         log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)
     loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
@@ -68,7 +68,7 @@ def load(settings: Settings) -> Models:
     )
 
 
-def _attempt(name: str, make: Callable[[], _Model], settings: Settings) -> tuple[_Model | None, str | None]:
+def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str | None]:
     """Run one loader between two looks at the memory; a model that cannot be used becomes its reason."""
     with memory.log_delta(name):
         try:
@@ -87,7 +87,7 @@ def _load_detector(settings: Settings) -> Detector:
     elif not (folder / MANIFEST_NAME).is_file():
         raise ModelNotPrepared(
             f"YOLO_WEIGHTS={settings.yolo_weights} is not prepared: run "
-            f"`python -m holdcheck prepare --yolo {settings.yolo_weights}`, or unset it for the bundled detector."
+            f"`python -m holdcheck prepare --yolo {settings.yolo_weights}`, or unset it for the bundled one."
         )
     manifest = Manifest.read(folder)
     _require(manifest, "yolo", folder)

@@ -12,7 +12,7 @@ BUNDLED_MODELS = Path(__file__).parent / "models"
 
 
 class Settings(BaseSettings):
-    """What the pipeline and the models can be tuned with. The defaults stay inside 256 MiB (docs/memory.md)."""
+    """What tunes the pipeline and the models. The defaults stay inside 256 MiB (docs/memory.md)."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
