@@ -1,0 +1,3 @@
+from holdcheck.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,135 @@
+"""`python -m holdcheck`: analyse a photo, prepare models, evaluate them, and check the set-up."""
+
+import argparse
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from holdcheck.errors import HoldcheckError
+from holdcheck.result import Result
+from holdcheck.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. What is wrong is said in one line on stderr."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.command(parsed, Settings.load()))
+    except HoldcheckError as error:
+        print(f"holdcheck: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="holdcheck", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    analyze = commands.add_parser("analyze", help="find, colour and group the holds on a photo")
+    analyze.add_argument("photo", type=Path, help="JPEG, PNG, WebP, HEIC or AVIF")
+    analyze.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer here")
+    analyze.add_argument(
+        "--draw", type=Path, metavar="FILE", help="write the photo with the answer drawn on it"
+    )
+    analyze.add_argument(
+        "--wall-angle", choices=["slab", "face", "overhang"], help="helps the difficulty estimate"
+    )
+    analyze.set_defaults(command=_analyze)
+
+    prepare = commands.add_parser(
+        "prepare", help="turn real weights into the artefacts that the server maps (needs the `models` extra)"
+    )
+    prepare.add_argument(
+        "--clip",
+        metavar="NAME",
+        help="ViT-B/32, ViT-B/16, or an open_clip NAME:PRETRAINED, where PRETRAINED may be a checkpoint file; "
+        "CLIP_MODEL where neither --clip nor --yolo is given",
+    )
+    prepare.add_argument(
+        "--yolo", metavar="FILE", help="an ultralytics segmentation model (.pt of v8, 11 or 26)"
+    )
+    prepare.add_argument(
+        "--random-weights",
+        action="store_true",
+        help="true architecture and size, seeded random weights, for benchmarks; its answers say is_dummy",
+    )
+    prepare.set_defaults(command=_prepare)
+
+    evaluate = commands.add_parser("evaluate", help="measure the detector on a labelled data set")
+    evaluate.add_argument("dataset", type=Path, help="a folder with images/, boxes/ and, if any, polygons/")
+    evaluate.add_argument("--split", default="val", help="the subfolder to use (val)")
+    evaluate.add_argument(
+        "--floor", type=float, metavar="F1", help="exit 1 where the holds' F1 is below this"
+    )
+    evaluate.set_defaults(command=_evaluate)
+
+    doctor = commands.add_parser("doctor", help="say what is installed, prepared and left to do")
+    doctor.set_defaults(command=_doctor)
+    return parser
+
+
+# Imports stay inside the commands: `--help` and a typing mistake should not wait for onnxruntime.
+
+
+def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
+    from holdcheck import draw, pipeline, registry
+
+    models = registry.load(settings)
+    start = time.perf_counter()
+    job_id = str(uuid.uuid4())
+    answer: object = None
+    for event in pipeline.analyze(
+        parsed.photo, models, settings, job_id=job_id, wall_angle=parsed.wall_angle
+    ):
+        seconds = time.perf_counter() - start
+        print(f"{seconds:7.2f} s  {event.progress:3d}%  {event.step:20s} {event.memory.rss_mb:6.1f} MiB")
+        answer = event.data.get("result")
+    result = Result.model_validate(answer)
+    print(_table(result))
+    if parsed.json:
+        parsed.json.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if parsed.draw:
+        draw.save(parsed.photo, result, settings, parsed.draw)
+    return 0
+
+
+def _table(result: Result) -> str:
+    """The problems of an answer, a line each."""
+    counts = result.statistics
+    lines = [f"{counts.holds_kept} of {counts.total_holds} holds, {counts.total_problems} problems"]
+    for problem in result.problems:
+        grade = problem.difficulty
+        estimate = f"{grade.grade} ({grade.low} to {grade.high})" if grade else "too few holds to say"
+        lines.append(f"{problem.id:3d}  {problem.color_name:8s} {problem.hold_count:3d} holds  {estimate}")
+    if result.is_dummy:
+        lines.append("is_dummy: a model without real weights took part; this answer means nothing.")
+    if result.degraded:
+        lines.append(f"degraded: {result.error_reason}")
+    return "\n".join(lines)
+
+
+def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
+    from holdcheck import prepare
+
+    prepare.run(parsed.clip, parsed.yolo, parsed.random_weights, settings, print)
+    return 0
+
+
+def _evaluate(parsed: argparse.Namespace, settings: Settings) -> int:
+    from holdcheck import evaluate
+
+    report = evaluate.evaluate(parsed.dataset, parsed.split, settings)
+    print(report.table())
+    return int(parsed.floor is not None and report.holds.f1 < parsed.floor)
+
+
+def _doctor(parsed: argparse.Namespace, settings: Settings) -> int:
+    from holdcheck import doctor
+
+    findings = doctor.examine(settings)
+    for finding in findings:
+        print(f"{'ok ' if finding.ok else 'NO '} {finding.text}")
+    return int(not all(finding.ok for finding in findings if finding.required))

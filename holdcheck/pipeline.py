@@ -1,0 +1,283 @@
+"""The one path from a photo to an answer, as a plain generator of typed events."""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdcheck import colour, crops, image, memory, routes
+from holdcheck.colour import ColourStats
+from holdcheck.errors import AnalysisCancelled, ModelNotPrepared
+from holdcheck.holds import HoldMask, decode_masks, keep_largest
+from holdcheck.image import WallImage
+from holdcheck.registry import Models
+from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, Tag, WallAngle
+from holdcheck.routes import ColouredHold
+from holdcheck.settings import Settings
+
+Step = Literal[
+    "detection",
+    "detection_complete",
+    "clustering",
+    "clustering_complete",
+    "analysis",
+    "analysis_complete",
+    "result_stats",
+    "result_holds",
+    "result_problems",
+    "complete",
+]
+_CLUSTERING_PROGRESS = (30, 75)
+"""Progress at the first and after the last batch of crops: most of an analysis's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """A stage began or ended."""
+
+    step: Step
+    progress: int
+    """Percent; never falls; 100 comes once, with `complete`."""
+    data: dict[str, object]
+    """What the step adds to its event, ready for JSON."""
+    memory: MemoryUsage
+
+
+def never() -> bool:
+    return False
+
+
+def analyze(
+    photo: Path,
+    models: Models,
+    settings: Settings,
+    *,
+    job_id: str,
+    wall_angle: WallAngle | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> Iterator[StageEvent]:
+    """Analyse one photo; the last event, `complete`, carries the Result.
+
+    Args:
+        photo: the photo's file, in any accepted format.
+        should_stop: asked between stages and batches; True ends the analysis.
+
+    Raises:
+        PhotoError: the photo cannot be analysed.
+        ModelNotPrepared: there is no detector.
+        AnalysisCancelled: `should_stop` said so.
+    """
+    for event in _Analysis(photo, models, settings, job_id, wall_angle).run():
+        yield event
+        if should_stop():
+            raise AnalysisCancelled("the analysis was cancelled")
+
+
+@dataclass
+class _Analysis:
+    """One run: the stages in order, and what they took."""
+
+    photo: Path
+    models: Models
+    settings: Settings
+    job_id: str
+    wall_angle: WallAngle | None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> Iterator[StageEvent]:
+        yield _event("detection", 10)
+        wall, masks, found = self._detect()
+        truncated = found > self.settings.max_holds
+        yield _event("detection_complete", 30, holds_count=found, holds_kept=len(masks), truncated=truncated)
+
+        with self._timed("colour"):
+            stats = [colour.measure(wall.pixels, mask.box, mask.mask) for mask in masks]
+        probabilities = yield from self._name_colours(wall.pixels, masks, stats)
+        with self._timed("grouping"):
+            holds = _coloured_holds(wall, masks, stats, probabilities)
+            drafts = routes.group(holds)
+        yield _event("clustering_complete", 80, problems_count=len(drafts))
+
+        yield _event("analysis", 85)
+        with self._timed("analysis"):
+            problems = [routes.analyse(draft, self.wall_angle) for draft in drafts]
+        yield _event("analysis_complete", 90)
+
+        statistics = _statistics(found, len(masks), truncated, problems)
+        hold_data = _hold_data(wall, masks, stats, holds, problems)
+        yield _event("result_stats", 92, statistics=statistics.model_dump(mode="json"))
+        yield _event("result_holds", 95, hold_data=[hold.model_dump(mode="json") for hold in hold_data])
+        yield _event(
+            "result_problems", 98, problems=[problem.model_dump(mode="json") for problem in problems]
+        )
+        result = self._result(wall, statistics, hold_data, problems)
+        yield _event("complete", 100, result=result.model_dump(mode="json"))
+
+    def _detect(self) -> tuple[WallImage, list[HoldMask], int]:
+        detector = self.models.detector
+        if detector is None:
+            raise ModelNotPrepared(self.models.error_reason or "there is no detector")
+        with self._timed("decode"):
+            wall = image.decode(
+                self.photo,
+                max_side=self.settings.max_image_size,
+                max_megapixels=self.settings.max_image_megapixels,
+                available_mib=memory.snapshot().available_mb,
+            )
+        with self._timed("detection"):
+            found = detector.detect(wall.pixels)
+        # The detector's moment is over: what it held must be back before CLIP's weights come in.
+        detector.release_pages()
+        with self._timed("masks"):
+            masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)
+        return wall, masks, len(found)
+
+    def _name_colours(
+        self, pixels: NDArray[np.uint8], masks: Sequence[HoldMask], stats: Sequence[ColourStats]
+    ) -> Generator[StageEvent, None, NDArray[np.float32]]:
+        """Name each hold's colour, (N, 13), with an event after each batch of crops."""
+        lab = colour.lab_probabilities(stats)
+        classifier = self.models.classifier
+        if classifier is None or not masks:
+            yield _event("clustering", _CLUSTERING_PROGRESS[1], done=len(masks), total=len(masks))
+            return lab
+        batches: list[NDArray[np.float32]] = []
+        size = self.settings.clip_batch_size
+        for start in range(0, len(masks), size):
+            with self._timed("clip"):
+                batch = [
+                    crops.cut(pixels, mask.box, mask.mask, classifier.input_size)
+                    for mask in masks[start : start + size]
+                ]
+                batches.append(classifier.probabilities(np.stack(batch)))
+            done = min(start + size, len(masks))
+            low, high = _CLUSTERING_PROGRESS
+            progress = low + (high - low) * done // len(masks)
+            yield _event("clustering", progress, done=done, total=len(masks))
+        classifier.release_pages()
+        return colour.fuse(np.concatenate(batches), lab)
+
+    def _result(
+        self, wall: WallImage, statistics: Statistics, hold_data: list[Hold], problems: list[Problem]
+    ) -> Result:
+        return Result(
+            job_id=self.job_id,
+            image_width=wall.original_width,
+            image_height=wall.original_height,
+            statistics=statistics,
+            hold_data=hold_data,
+            problems=problems,
+            component_status=self.models.component_status,
+            is_dummy=self.models.is_dummy,
+            degraded=self.models.degraded,
+            error_reason=self.models.error_reason,
+            timings_ms={stage: round(took, 1) for stage, took in self.timings_ms.items()},
+            memory=memory.snapshot(),
+        )
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = (time.perf_counter() - start) * 1000
+            self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + took
+
+
+def _event(step: Step, progress: int, **data: object) -> StageEvent:
+    return StageEvent(step, progress, data, memory.snapshot())
+
+
+def _coloured_holds(
+    wall: WallImage,
+    masks: Sequence[HoldMask],
+    stats: Sequence[ColourStats],
+    probabilities: NDArray[np.float32],
+) -> list[ColouredHold]:
+    """Holds as grouping sees them: numbered from 1, in pixels of the original photo."""
+    to_original = _Scale.of(wall)
+    return [
+        ColouredHold(
+            id=number,
+            center=to_original.point(mask.center),
+            bbox=to_original.box(mask.bbox),
+            area=to_original.area(mask.area),
+            kind=mask.kind,
+            color=colour.name(named),
+            probabilities=named,
+            lab=stat.lab,
+            rgb=stat.rgb,
+        )
+        for number, (mask, stat, named) in enumerate(zip(masks, stats, probabilities, strict=True), start=1)
+    ]
+
+
+def _hold_data(
+    wall: WallImage,
+    masks: Sequence[HoldMask],
+    stats: Sequence[ColourStats],
+    holds: Sequence[ColouredHold],
+    problems: Sequence[Problem],
+) -> list[Hold]:
+    to_original = _Scale.of(wall)
+    problem_colour = {hold_id: problem.color_name for problem in problems for hold_id in problem.holds}
+    tags: dict[int, Tag] = {}
+    for problem in problems:
+        tags |= dict.fromkeys(problem.top_ids, "top") | dict.fromkeys(problem.start_ids, "start")
+    return [
+        Hold(
+            id=hold.id,
+            center=hold.center,
+            area=hold.area,
+            bbox=hold.bbox,
+            contour=[to_original.point((float(x), float(y))) for x, y in mask.outline],
+            score=round(mask.score, 4),
+            kind=hold.kind,
+            color=problem_colour.get(hold.id, hold.color),
+            individual_color=hold.color,
+            color_scores=colour.top3(hold.probabilities),
+            rgb=stat.rgb,
+            hsv=stat.hsv,
+            lab=stat.lab,
+            tag=tags.get(hold.id),
+        )
+        for mask, stat, hold in zip(masks, stats, holds, strict=True)
+    ]
+
+
+def _statistics(found: int, kept: int, truncated: bool, problems: Sequence[Problem]) -> Statistics:
+    return Statistics(
+        total_holds=found,
+        holds_kept=kept,
+        truncated=truncated,
+        total_problems=len(problems),
+        analyzable_problems=sum(problem.difficulty is not None for problem in problems),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """From pixels of the working image to pixels of the original photo."""
+
+    x: float
+    y: float
+
+    @classmethod
+    def of(cls, wall: WallImage) -> "_Scale":
+        height, width = wall.pixels.shape[:2]
+        return cls(wall.original_width / width, wall.original_height / height)
+
+    def point(self, point: tuple[float, float]) -> tuple[float, float]:
+        return round(point[0] * self.x, 1), round(point[1] * self.y, 1)
+
+    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        return *self.point(box[:2]), *self.point(box[2:])
+
+    def area(self, pixels: int) -> float:
+        return round(pixels * self.x * self.y, 1)
