@@ -28,9 +28,9 @@ def install() -> None:
     global _library
     if _library is not None or "torchvision" in sys.modules or _operators_load():
         return
-    _library = torch.library.Library("torchvision", "DEF")
+    _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
-        _library.define(schema)
+        _library.define(schema)  # type: ignore[no-untyped-call]
     import torchvision
 
     torchvision.ops.nms = torchvision.ops.boxes.nms = _nms
@@ -44,7 +44,7 @@ def _operators_load() -> bool:
     compiled = sorted(Path(spec.origin).parent.glob("_C.*"))
     try:
         for library in compiled:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return bool(compiled)
