@@ -35,11 +35,11 @@ class Camera:
 
     def unproject(self, pixels: Points) -> Points:
         """Points on the wall (N x 2, metres) of pixels (N x 2)."""
-        return _transform(np.linalg.inv(self.matrix), pixels)
+        return _transform(np.asarray(np.linalg.inv(self.matrix), np.float64), pixels)
 
     def scale_at(self, point: Points) -> float:
         """Pixels per metre around one point (2 values, metres)."""
-        around = point + np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.01]])
+        around = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.01]]) + point
         corner, right, down = self.project(around)
         (ax, ay), (bx, by) = right - corner, down - corner
         return float(np.sqrt(abs(ax * by - ay * bx)) / 0.01)

@@ -11,6 +11,7 @@ from training.walls.light import Lighting, cast_shadow
 from training.walls.noise import Float, smoothstep, value_noise
 from training.walls.palette import lab_to_rgb
 from training.walls.patch import Patch, patch_of
+from training.walls.raster import dab
 from training.walls.relief import bowl, dome, roof, slopes
 from training.walls.scene import HoldPlan
 from training.walls.shapes import area
@@ -36,7 +37,7 @@ class _Body:
 def hold_shadow(canvas: NDArray[np.uint8], plan: HoldPlan, lighting: Lighting) -> None:
     """The hold's shadow on whatever lies behind it (canvas: uint8 RGB, in place)."""
     radius = float(np.sqrt(area(plan.polygon) / np.pi))
-    cast_shadow(canvas, plan.polygon, radius * sum(_BULGE[plan.style]) / 2 * 0.85, lighting)
+    cast_shadow(canvas, plan.polygon, radius * sum(_BULGE[plan.style]) / 2 * 1.5, lighting)
 
 
 def paint_hold(
@@ -44,8 +45,8 @@ def paint_hold(
 ) -> None:
     """Lays one hold over the canvas (uint8 RGB, in place), exactly inside its polygon."""
     patch = patch_of(plan.polygon)
-    body = _faceted(patch, plan, rng) if plan.facets else _smooth(patch, plan, rng)
-    grain = value_noise(rng, *patch.cover.shape, (2.0 * patch.fine, 2.0 * patch.fine))
+    body = _faceted(patch, rng) if plan.facets else _smooth(patch, plan, rng)
+    grain = value_noise(rng, patch.cover.shape, (2.0 * patch.fine, 2.0 * patch.fine))
     light = lighting.shade(body.slope_x + plan.tilt[0], body.slope_y + plan.tilt[1])
     light *= _contact(patch, body) * (1 + 0.018 * grain)
     rgb = _mottled(plan, patch, rng)
@@ -61,7 +62,7 @@ def _smooth(patch: Patch, plan: HoldPlan, rng: np.random.Generator) -> _Body:
     shape = patch.cover.shape
     round_edge = rng.uniform(0.55, 1.0)
     height = dome(patch.cover, rng.uniform(*_BULGE[plan.style]), round_edge)
-    height *= 1 + 0.05 * value_noise(rng, *shape, (0.7 * radius, 0.7 * radius))
+    height *= 1 + 0.05 * value_noise(rng, shape, (0.7 * radius, 0.7 * radius))
     height += _crown(patch, plan, radius, rng)
     for hollow in _hollows(plan, radius, patch, rng):
         height -= hollow
@@ -79,9 +80,9 @@ def _crown(patch: Patch, plan: HoldPlan, radius: float, rng: np.random.Generator
 def _hollows(plan: HoldPlan, radius: float, patch: Patch, rng: np.random.Generator) -> list[Float]:
     shape = (patch.cover.shape[0], patch.cover.shape[1])
     centre = patch.polygon.mean(axis=0)
-    if plan.style == "jug" and rng.random() < 0.75:
-        at = centre + np.array([rng.normal(0, 0.1), -rng.uniform(0.25, 0.45)]) * radius
-        radii = (radius * rng.uniform(0.55, 0.8), radius * rng.uniform(0.25, 0.38))
+    if plan.style == "jug" and rng.random() < 0.5:
+        at = centre + np.array([rng.normal(0, 0.1), -rng.uniform(0.3, 0.55)]) * radius
+        radii = (radius * rng.uniform(0.65, 0.95), radius * rng.uniform(0.25, 0.4))
         return [bowl(shape, at, radii, radius * rng.uniform(0.35, 0.6), 2.0)]
     if plan.style == "pocket":
         count = int(rng.choice([1, 2], p=[0.7, 0.3]))
@@ -96,7 +97,7 @@ def _hollows(plan: HoldPlan, radius: float, patch: Patch, rng: np.random.Generat
     return []
 
 
-def _faceted(patch: Patch, plan: HoldPlan, rng: np.random.Generator) -> _Body:
+def _faceted(patch: Patch, rng: np.random.Generator) -> _Body:
     radius = float(np.sqrt(area(patch.polygon) / np.pi))
     # The outline is rounded at its corners; the planes start from about six of its points.
     count = int(rng.integers(4, 7))
@@ -125,7 +126,7 @@ def _mottled(plan: HoldPlan, patch: Patch, rng: np.random.Generator) -> Float:
     shape = patch.cover.shape
     base = lab_to_rgb(plan.lab)
     size = max(8.0, shape[0] / 2)
-    tone = 1 + 0.025 * value_noise(rng, shape[0], shape[1], (size, size), 3)
+    tone = 1 + 0.025 * value_noise(rng, shape, (size, size), 3)
     return np.asarray(base * tone[..., None], np.float32)
 
 
@@ -135,7 +136,7 @@ def _chalked(rgb: Float, body: _Body, patch: Patch, rng: np.random.Generator) ->
     if amount == 0:
         return rgb
     cell = (max(3.0, 0.6 * body.radius), max(3.0, 0.45 * body.radius))
-    smudge = value_noise(rng, *patch.cover.shape, cell, 4)
+    smudge = value_noise(rng, patch.cover.shape, cell, 4)
     upward = np.clip(body.slope_y, -0.6, 0.8)
     share = amount * smoothstep(0.1, 1.6, smudge + 1.3 * upward)
     return np.asarray(rgb + (_CHALK - rgb) * share[..., None], np.float32)
@@ -164,20 +165,12 @@ def _bolt(rgb: Float, patch: Patch, plan: HoldPlan, body: _Body, rng: np.random.
     centre = patch.polygon.mean(axis=0) + rng.normal(0, 0.12, 2) * body.radius
     if plan.style == "pocket":
         centre = centre + np.array([0, 0.62]) * body.radius
-    _stain(rgb, centre + np.array([0, 0.25 * radius]), radius * 1.22, 1.25, 0.6)
-    _stain(rgb, centre, radius, 0.22, 0.95)
+    dab(rgb, centre + np.array([0, 0.25 * radius]), radius * 1.22, 1.15)
+    dab(rgb, centre, radius, 0.259)
     if radius > 3:
-        _stain(rgb, centre + np.array([0, 0.15 * radius]), radius * 0.62, 2.6, 0.5)
-        _stain(rgb, centre + np.array([0, 0.15 * radius]), radius * 0.3, 0.25, 0.9)
+        dab(rgb, centre + np.array([0, 0.15 * radius]), radius * 0.62, 1.8)
+        dab(rgb, centre + np.array([0, 0.15 * radius]), radius * 0.3, 0.325)
     if body.radius > 0.07 * scale:
         for _ in range(int(rng.integers(0, 3))):
             inner = patch.polygon[int(rng.integers(len(patch.polygon)))]
-            _stain(rgb, centre + 0.72 * (inner - centre), scale * 0.005, 0.35, 0.8)
-
-
-def _stain(rgb: Float, centre: Float, radius: float, factor: float, strength: float) -> None:
-    """A round soft-edged spot, darker (factor < 1) or lighter."""
-    rows, columns = np.ogrid[0 : rgb.shape[0], 0 : rgb.shape[1]]
-    away = np.sqrt((columns - centre[0]) ** 2 + (rows - centre[1]) ** 2)
-    share = (np.clip(radius + 0.7 - away, 0, 1) * strength)[..., None]
-    rgb *= (1 + (factor - 1) * share).astype(np.float32)
+            dab(rgb, centre + 0.72 * (inner - centre), scale * 0.005, 0.48)

@@ -98,19 +98,19 @@ class Lighting:
 def arrange(spec: WallSpec, rng: np.random.Generator) -> Lighting:
     """Hangs the lamps as hard as the spec asks for; a slab catches more of them than an overhang."""
     hardness = {"easy": 0.0, "medium": 0.5, "hard": 1.0}[spec.light]
-    steep = {"slab": 0.7, "face": 1.0, "overhang": 1.45}[spec.wall_angle]
+    steep = {"slab": 0.85, "face": 1.05, "overhang": 1.4}[spec.wall_angle]
     count = int(rng.integers(1, 3 + (hardness > 0)))
     side = rng.choice([-1.0, 1.0])
     lamps = []
     for index in range(count):
         sideways = side * rng.uniform(0.05, 0.5 + 0.3 * hardness) * (-1 if index % 2 else 1)
-        above = -steep * rng.uniform(0.45, 0.75 + 0.35 * hardness)
-        lamps.append(Lamp((float(sideways), float(above)), float(rng.uniform(0.7, 1.0) * 0.6**index)))
+        above = -steep * rng.uniform(0.6, 0.9 + 0.3 * hardness)
+        lamps.append(Lamp((float(sideways), float(above)), float(rng.uniform(0.9, 1.2) * 0.55**index)))
     dark = {"slab": 1.03, "face": 1.0, "overhang": 0.9}[spec.wall_angle]
     return Lighting(
-        ambient=float(rng.uniform(0.75, 1.05) - 0.35 * hardness),
+        ambient=float(rng.uniform(0.5, 0.8) - 0.3 * hardness),
         lamps=tuple(lamps),
-        softness=float(rng.uniform(0.10, 0.30)),
+        softness=float(rng.uniform(0.05, 0.16)),
         exposure=float(dark * (1 + hardness * rng.uniform(-0.35, 0.12) + rng.normal(0, 0.03))),
         balance=_balance(hardness, rng),
         falloff=_falloff(spec, hardness, rng),
@@ -147,7 +147,7 @@ def _pools(hardness: float, rng: np.random.Generator) -> tuple[tuple[float, floa
 
 
 def cast_shadow(
-    canvas: NDArray[np.uint8], polygon: Float, height: float, lighting: Lighting, taper: float = 0.35
+    canvas: NDArray[np.uint8], polygon: Float, height: float, lighting: Lighting, taper: float = 0.12
 ) -> None:
     """Darkens the canvas (uint8 RGB, in place) where a body stands between it and the lamps.
 
@@ -160,13 +160,13 @@ def cast_shadow(
     """
     total = lighting.ambient + sum(lamp.power for lamp in lighting.lamps)
     soft = max(0.6, lighting.softness * height)
-    _darken(canvas, [polygon], 0.30, max(0.8, 0.10 * height))
+    _darken(canvas, [polygon], 0.38, max(0.8, 0.12 * height))
     centre = polygon.mean(axis=0)
     for lamp in lighting.lamps:
         steps = np.linspace(0, 1, 7)
         shift = -height * np.array(lamp.slope, np.float32)
         sweep = [((polygon - centre) * (1 - taper * s) + centre + shift * s) for s in steps]
-        _darken(canvas, sweep, 0.9 * lamp.power / total, soft)
+        _darken(canvas, sweep, 0.95 * lamp.power / total, soft)
 
 
 def _darken(canvas: NDArray[np.uint8], sweep: list[Float], strength: float, blur: float) -> None:

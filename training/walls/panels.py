@@ -153,4 +153,6 @@ def _facet(piece: Points, material: Material, main: bool, rng: np.random.Generat
         angle = float(np.clip(rng.normal(0, 0.10), -0.3, 0.3))
         squash = rng.uniform(0.86, 1.0, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return Facet(piece, slope, turn * squash, material, lab.astype(np.float32), rng.uniform(0.17, 0.23))
+    return Facet(
+        piece, slope, turn * squash, material, lab.astype(np.float32), float(rng.uniform(0.13, 0.19))
+    )

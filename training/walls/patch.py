@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.walls.noise import Float
+from training.walls.raster import coverage
 
 #: Bodies smaller than this many pixels are drawn at twice, or four times, the resolution.
 _FINE = 150
@@ -47,7 +48,7 @@ class Patch:
         cover = self.cover[..., None]
         painted = np.dstack([rgb * cover, cover])
         if self.fine > 1:
-            painted = cv2.resize(painted, size, interpolation=cv2.INTER_AREA)
+            painted = np.asarray(cv2.resize(painted, size, interpolation=cv2.INTER_AREA), np.float32)
         top, left = max(-self.y0, 0), max(-self.x0, 0)
         under = canvas[self.y0 + top : self.y0 + self.height, self.x0 + left : self.x0 + self.width]
         painted = painted[top : top + under.shape[0], left : left + under.shape[1]]
@@ -64,7 +65,6 @@ def patch_of(polygon: Float) -> Patch:
     fine = 4 if side < _FINE / 3 else 2 if side < _FINE else 1
     # A pixel's centre lies on integers, so patch pixel 0 has its centre half a fine pixel in.
     inner = (polygon - low + 0.5) * fine - 0.5
-    cover = np.zeros((height * fine, width * fine), np.uint8)
-    cv2.fillPoly(cover, [np.rint(inner * 64).astype(np.int32)], 255, cv2.LINE_AA, 6)
-    share = cover.astype(np.float32) / 255
-    return Patch(int(low[0]), int(low[1]), width, height, fine, inner.astype(np.float32), share)
+    inner = inner.astype(np.float32)
+    cover = coverage(inner, width * fine, height * fine)
+    return Patch(int(low[0]), int(low[1]), width, height, fine, inner, cover)

@@ -14,7 +14,7 @@ from training.walls.scene import Scene
 from training.walls.setter import set_wall
 from training.walls.spec import WallSpec
 from training.walls.tags import paint_tag
-from training.walls.truth import TrueHold, TrueProblem, Wall
+from training.walls.truth import Tag, TrueHold, TrueProblem, Wall
 from training.walls.volumes import paint_volume, volume_shadow
 
 # Streams of randomness, one for each stage: see WallSpec.stream.
@@ -43,7 +43,7 @@ def render(spec: WallSpec) -> Wall:
     phone = sensor.choose(spec, spec.stream(_SENSOR))
     pixels = sensor.expose(canvas, lighting, phone, spec.stream(_EXPOSURE))
     holds = _true_holds(scene, spec.tags)
-    return Wall(pixels, holds, _true_problems(scene, holds))
+    return Wall(pixels, holds, _true_problems(scene))
 
 
 def _paint(canvas: NDArray[np.uint8], scene: Scene, lighting: Lighting, spec: WallSpec) -> None:
@@ -72,15 +72,17 @@ def _true_holds(scene: Scene, tags: bool) -> tuple[TrueHold, ...]:
     return tuple(volumes + holds)
 
 
-def _true_problems(scene: Scene, holds: tuple[TrueHold, ...]) -> tuple[TrueProblem, ...]:
+def _true_problems(scene: Scene) -> tuple[TrueProblem, ...]:
     first = len(scene.volumes)
-    return tuple(
-        TrueProblem(
-            number,
-            colour,
-            tuple(hold.id for hold in holds if hold.problem_id == number),
-            tuple(first + i for i, plan in enumerate(scene.holds) if (plan.problem_id, plan.tag) == (number, "start")),
-            tuple(first + i for i, plan in enumerate(scene.holds) if (plan.problem_id, plan.tag) == (number, "top")),
+
+    def ids(problem: int, tag: Tag | None = None) -> tuple[int, ...]:
+        return tuple(
+            index
+            for index, plan in enumerate(scene.holds, start=first)
+            if plan.problem_id == problem and (tag is None or plan.tag == tag)
         )
+
+    return tuple(
+        TrueProblem(number, colour, ids(number), ids(number, "start"), ids(number, "top"))
         for number, colour in enumerate(scene.colours)
     )

@@ -43,9 +43,7 @@ def choose(spec: WallSpec, rng: np.random.Generator) -> Sensor:
         return Sensor(
             rng.uniform(0.3, 0.7), rng.uniform(0.8, 3.0), rng.uniform(0, 0.5), int(rng.integers(82, 95))
         )
-    return Sensor(
-        rng.uniform(0.8, 1.7), rng.uniform(3, 8), rng.uniform(0, 0.6), int(rng.integers(45, 75))
-    )
+    return Sensor(rng.uniform(0.8, 1.7), rng.uniform(3, 8), rng.uniform(0, 0.6), int(rng.integers(45, 75)))
 
 
 def expose(canvas: Image, lighting: Lighting, sensor: Sensor, rng: np.random.Generator) -> Image:
@@ -103,5 +101,5 @@ def _jpeg(canvas: Image, quality: int) -> Image:
     encoded, data = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not encoded:
         raise RuntimeError("JPEG encoding failed")
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

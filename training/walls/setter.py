@@ -185,9 +185,7 @@ def _bolt_on(
         if work.taken.place_for_hold(polygon, 0.022 * scale + 1.5):
             work.taken.take_hold(polygon)
             tilt = _tilt(work, at, polygon)
-            plan = HoldPlan(
-                polygon, scale, tilt, style, facets, line.colour, lab, line.problem_id, tag
-            )
+            plan = HoldPlan(polygon, scale, tilt, style, facets, line.colour, lab, line.problem_id, tag)
             work.holds.append(plan)
             return
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+AnyPoints = NDArray[np.float32] | NDArray[np.float64]
 Style = Literal["jug", "crimp", "sloper", "pinch", "pocket", "foot", "macro"]
 
 #: Smallest and largest radius, metres, of a circle as large as the hold.
@@ -37,7 +38,7 @@ def outline(style: Style, rng: np.random.Generator) -> tuple[Points, bool]:
     return shape * radius / np.sqrt(area(shape) / np.pi), facets
 
 
-def area(points: Points) -> float:
+def area(points: AnyPoints) -> float:
     """Area of a closed polygon (N x 2), in its own units squared (shoelace formula)."""
     x, y = points[:, 0], points[:, 1]
     return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -11,6 +11,11 @@ Surface = Literal["wood", "gray", "painted", "random"]
 Angle = Literal["slab", "face", "overhang", "random"]
 Light = Literal["easy", "medium", "hard", "random"]
 Quality = Literal["clean", "phone", "poor", "random"]
+
+_WALLS: Final[tuple[Surface, ...]] = ("wood", "gray", "painted")
+_ANGLES: Final[tuple[Angle, ...]] = ("slab", "face", "overhang")
+_LIGHTS: Final[tuple[Light, ...]] = ("easy", "medium", "hard")
+_QUALITIES: Final[tuple[Quality, ...]] = ("clean", "phone", "poor")
 
 MIN_SIDE = 64
 MAX_PROBLEMS = 12
@@ -70,14 +75,14 @@ class WallSpec:
     def resolved(self) -> WallSpec:
         """The same spec with every `random` decided by the seed."""
         rng = self.stream(1)
-        wall = rng.choice(["wood", "gray", "painted"], p=[0.5, 0.25, 0.25])
-        angle = rng.choice(["slab", "face", "overhang"], p=[0.25, 0.45, 0.3])
-        light = rng.choice(["easy", "medium", "hard"], p=[0.4, 0.4, 0.2])
-        quality = rng.choice(["clean", "phone", "poor"], p=[0.1, 0.7, 0.2])
+        wall = _WALLS[int(rng.choice(3, p=[0.5, 0.25, 0.25]))]
+        angle = _ANGLES[int(rng.choice(3, p=[0.25, 0.45, 0.3]))]
+        light = _LIGHTS[int(rng.choice(3, p=[0.4, 0.4, 0.2]))]
+        quality = _QUALITIES[int(rng.choice(3, p=[0.1, 0.7, 0.2]))]
         return replace(
             self,
-            wall=str(wall) if self.wall == "random" else self.wall,
-            wall_angle=str(angle) if self.wall_angle == "random" else self.wall_angle,
-            light=str(light) if self.light == "random" else self.light,
-            quality=str(quality) if self.quality == "random" else self.quality,
+            wall=wall if self.wall == "random" else self.wall,
+            wall_angle=angle if self.wall_angle == "random" else self.wall_angle,
+            light=light if self.light == "random" else self.light,
+            quality=quality if self.quality == "random" else self.quality,
         )

@@ -13,6 +13,7 @@ from training.walls.light import Lighting
 from training.walls.noise import Float, smoothstep, value_noise
 from training.walls.palette import lab_to_rgb
 from training.walls.panels import Backdrop, Facet
+from training.walls.raster import dab
 
 Image = NDArray[np.uint8]
 
@@ -39,12 +40,12 @@ def paint(backdrop: Backdrop, camera: Camera, lighting: Lighting, rng: np.random
     """The wall without a single hold: uint8 RGB, height x width x 3."""
     width, height = camera.size
     canvas = np.full((height, width, 3), 90, np.uint8)
-    if backdrop.ceiling is not None:
-        _ceiling(canvas, backdrop.ceiling, rng)
     for facet in backdrop.facets:
         _facet(canvas, _grid(facet, camera), lighting, rng)
     _old_chalk(canvas, camera, rng)
     _folds(canvas, backdrop, camera)
+    if backdrop.ceiling is not None:
+        _ceiling(canvas, backdrop.ceiling, rng)
     if backdrop.mat is not None:
         _mat(canvas, backdrop.mat, rng)
     return canvas
@@ -67,7 +68,7 @@ def _facet(canvas: Image, grid: _Grid, lighting: Lighting, rng: np.random.Genera
     texture = _warp(_texture(grid, rng), grid, (x0, y0), part)
     slope_x, slope_y = (np.array(value, np.float32) for value in grid.facet.slope)
     light = float(lighting.shade(slope_x, slope_y)) ** (1 / 2.2)
-    cv2.copyTo(_ramp(grid.facet, light)[texture], inside, part)
+    cv2.copyTo(np.asarray(_ramp(grid.facet, light)[texture], np.uint8), inside, part)
     lines = part.copy()
     _seams(lines, grid, (x0, y0))
     _t_nuts(lines, grid, (x0, y0), rng)
@@ -79,7 +80,7 @@ def _texture(grid: _Grid, rng: np.random.Generator) -> Image:
     size = grid.high - grid.low
     scale = min(grid.camera.scale_at(grid.facet.centre), _TEXTURE_LIMIT / float(size.max()))
     columns, rows = (int(np.ceil(side * scale)) + 1 for side in size)
-    tone = 3.0 * value_noise(rng, rows, columns, (0.5 * scale, 0.5 * scale), 4)
+    tone = 3.0 * value_noise(rng, (rows, columns), (0.5 * scale, 0.5 * scale), 4)
     upright = bool(rng.random() < 0.5)
     sheet = np.array(_SHEET if upright else _SHEET[::-1]) * scale
     worn = {"wood": 4.5, "gray": 2.5, "painted": 1.5}[grid.facet.material]
@@ -92,17 +93,17 @@ def _texture(grid: _Grid, rng: np.random.Generator) -> Image:
                 part += _figure(rng, part.shape[0], part.shape[1], scale, upright)
     if grid.facet.material != "wood":
         tone += 1.6 * rng.standard_normal(tone.shape, dtype=np.float32)
-    return np.clip(128 + 2 * tone, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 2 * tone, 0, 255), np.uint8)
 
 
 def _figure(rng: np.random.Generator, rows: int, columns: int, scale: float, upright: bool) -> Float:
     """Rotary-cut veneer: contour lines of a smooth hill (cathedrals) under fine streaks."""
     if not upright:
         return np.ascontiguousarray(_figure(rng, columns, rows, scale, True).T)
-    hill = value_noise(rng, rows, columns, (0.28 * scale, 1.3 * scale), 2)
-    wobble = value_noise(rng, rows, columns, (0.05 * scale, 0.4 * scale))
+    hill = value_noise(rng, (rows, columns), (0.28 * scale, 1.3 * scale), 2)
+    wobble = value_noise(rng, (rows, columns), (0.05 * scale, 0.4 * scale))
     rings = np.sin(hill * rng.uniform(7, 14) + 0.5 * wobble)
-    streaks = value_noise(rng, rows, columns, (max(1.0, 0.004 * scale), 0.25 * scale))
+    streaks = value_noise(rng, (rows, columns), (max(1.0, 0.004 * scale), 0.25 * scale))
     return np.asarray(rng.uniform(1.0, 2.8) * rings + 1.3 * streaks, np.float32)
 
 
@@ -127,7 +128,7 @@ def _ramp(facet: Facet, light: float) -> Image:
         lab[:, 1] -= 10 * steps
         lab[:, 2] -= 8 * steps
     rgb = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
-    return np.clip(np.rint(rgb * light * 255), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(rgb * light * 255), 0, 255), np.uint8)
 
 
 def _seams(part: Image, grid: _Grid, corner: tuple[int, int]) -> None:
@@ -162,22 +163,8 @@ def _t_nuts(part: Image, grid: _Grid, corner: tuple[int, int], rng: np.random.Ge
     bright = dark_paint and rng.random() < 0.6
     for spot in grid.pixels(spots) - corner:
         radius = scale * 0.0068 * rng.uniform(0.85, 1.1)
-        _disc(part, spot + (0, radius * 0.35), radius * 1.15, 1.22 if not bright else 0.75)
-        _disc(part, spot, radius, 1.7 if bright else 0.34)
-
-
-def _disc(part: Image, centre: Points, radius: float, factor: float) -> None:
-    """Brightens or darkens a small round spot."""
-    x, y = int(centre[0]), int(centre[1])
-    reach = int(radius + 2)
-    if not (0 <= x < part.shape[1] and 0 <= y < part.shape[0]):
-        return
-    y0, x0 = max(y - reach, 0), max(x - reach, 0)
-    spot = part[y0 : y + reach + 1, x0 : x + reach + 1]
-    rows, columns = np.ogrid[0 : spot.shape[0], 0 : spot.shape[1]]
-    away = np.sqrt((columns + x0 - centre[0]) ** 2 + (rows + y0 - centre[1]) ** 2)
-    cover = np.clip(radius + 0.5 - away, 0, 1)[..., None]
-    spot[:] = np.clip(spot * (1 + (factor - 1) * cover), 0, 255).astype(np.uint8)
+        dab(part, spot + np.array([0, radius * 0.35]), radius * 1.15, 1.22 if not bright else 0.75)
+        dab(part, spot, radius, 1.7 if bright else 0.34)
 
 
 def _old_chalk(canvas: Image, camera: Camera, rng: np.random.Generator) -> None:
@@ -186,10 +173,10 @@ def _old_chalk(canvas: Image, camera: Camera, rng: np.random.Generator) -> None:
     shrink = max(1, round(max(height, width) / 900))
     rows, columns = -(-height // shrink), -(-width // shrink)
     scale = camera.scale_at(np.zeros(2)) / shrink
-    fine = value_noise(rng, rows, columns, (0.10 * scale, 0.13 * scale), 4)
-    where = value_noise(rng, rows, columns, (0.9 * scale, 0.9 * scale), 2)
-    veil = rng.uniform(0.02, 0.16) * smoothstep(0.4, 2.4, fine + 0.8 * where)
-    for _ in range(int(rng.integers(4, 14))):
+    fine = value_noise(rng, (rows, columns), (0.15 * scale, 0.15 * scale), 6)
+    where = value_noise(rng, (rows, columns), (0.9 * scale, 0.9 * scale), 2)
+    veil = rng.uniform(0.03, 0.16) * smoothstep(0.2, 3.4, fine + 1.0 * where)
+    for _ in range(int(rng.integers(6, 26))):
         _smear(veil, scale, rng)
     cover = cv2.resize(np.clip(veil * 255, 0, 255).astype(np.uint8), (width, height))
     for top in range(0, height, 512):
@@ -201,13 +188,19 @@ def _old_chalk(canvas: Image, camera: Camera, rng: np.random.Generator) -> None:
 
 
 def _smear(veil: Float, scale: float, rng: np.random.Generator) -> None:
-    stroke = np.zeros(veil.shape, np.uint8)
-    centre = rng.uniform(0, 1, 2) * (veil.shape[1], veil.shape[0])
-    axes = scale * rng.uniform(0.02, 0.09, 2)
-    cv2.ellipse(stroke, (tuple(centre), tuple(axes * 2), rng.uniform(0, 180)), 255, -1)
-    soft = cv2.GaussianBlur(stroke, (0, 0), max(0.8, 0.018 * scale)).astype(np.float32) / 255
-    grit = 0.6 + 0.4 * value_noise(rng, *veil.shape, (0.03 * scale, 0.05 * scale), 2)
-    np.maximum(veil, soft * np.clip(grit, 0, 1) * rng.uniform(0.06, 0.3), out=veil)
+    """One swipe of a chalky hand or brush: a soft ellipse broken up by grit."""
+    axes = scale * rng.uniform(0.03, 0.12, 2)
+    reach = int(2 * axes.max()) + 3
+    x, y = (rng.uniform(0, 1, 2) * veil.shape[::-1]).astype(int)
+    part = veil[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+    rows, columns = np.ogrid[0 : part.shape[0], 0 : part.shape[1]]
+    angle = rng.uniform(0, np.pi)
+    right, down = columns - min(x, reach), rows - min(y, reach)
+    along = (right * np.cos(angle) + down * np.sin(angle)) / axes[0]
+    across = (down * np.cos(angle) - right * np.sin(angle)) / axes[1]
+    soft = np.exp(-(along**2 + across**2))
+    grit = 0.5 + 0.5 * value_noise(rng, part.shape, (0.05 * scale, 0.05 * scale), 3)
+    np.maximum(part, soft * np.clip(grit, 0, 1) * rng.uniform(0.10, 0.4), out=part, casting="unsafe")
 
 
 def _folds(canvas: Image, backdrop: Backdrop, camera: Camera) -> None:
@@ -230,7 +223,7 @@ def _ceiling(canvas: Image, outline: Points, rng: np.random.Generator) -> None:
     part = canvas[: max(bottom, 1)]
     height, width = part.shape[:2]
     base = lab_to_rgb((rng.uniform(14, 40), 0, rng.uniform(-4, 4))) * 255
-    tone = 1 + 0.10 * value_noise(rng, height, width, (width / 3, 6.0), 2)
+    tone = 1 + 0.10 * value_noise(rng, (height, width), (width / 3, 6.0), 2)
     part[:] = np.clip(base * tone[..., None], 0, 255).astype(np.uint8)
     unit = max(1, height // 7)
     for _ in range(int(rng.integers(2, 6))):
@@ -254,7 +247,7 @@ def _mat(canvas: Image, outline: Points, rng: np.random.Generator) -> None:
     choices = ((60, 0, -3), (45, 0, -6), (30, 0, -4), (36, 2, -30), (68, 0, 0))
     base = lab_to_rgb(choices[int(rng.integers(len(choices)))]) * 255
     depth = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    tone = 0.55 + 0.45 * depth**0.5 + 0.03 * value_noise(rng, height, width, (width / 6, height / 2), 4)
+    tone = 0.55 + 0.45 * depth**0.5 + 0.03 * value_noise(rng, (height, width), (width / 6, height / 2), 4)
     mat = np.clip(base * tone[..., None], 0, 255).astype(np.uint8)
     for at in np.cumsum(rng.uniform(0.2, 0.5, 4)):
         start = (int(at * width), 0)

@@ -44,13 +44,14 @@ def _lay(canvas: NDArray[np.uint8], card: NDArray[np.uint8], corners: Float) -> 
     if shown < _CARD[0]:
         # A card far smaller than its print would flicker: average it down first.
         width = max(4, round(shown))
-        card = cv2.resize(card, (width, max(2, width * _CARD[1] // _CARD[0])), interpolation=cv2.INTER_AREA)
+        size = (width, max(2, width * _CARD[1] // _CARD[0]))
+        card = np.asarray(cv2.resize(card, size, interpolation=cv2.INTER_AREA), np.uint8)
     rows, columns = card.shape[:2]
     flat = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32) - 0.5
     matrix = cv2.getPerspectiveTransform(flat, (corners - low).astype(np.float32))
     size = (part.shape[1], part.shape[0])
     laid = cv2.warpPerspective(card, matrix, size, borderMode=cv2.BORDER_REPLICATE)
-    _mix(part, laid, corners - low, 0.97)
+    _mix(part, np.asarray(laid, np.uint8), corners - low, 0.97)
 
 
 def _tape(canvas: NDArray[np.uint8], plan: TagPlan, rng: np.random.Generator) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from training.walls.palette import Colour
+from training.walls.raster import coverage
 
 Kind = Literal["hold", "volume"]
 Tag = Literal["start", "top"]
-
-_SUBPIXEL_BITS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +80,9 @@ class Wall:
 def mask(hold: TrueHold, height: int, width: int) -> NDArray[np.uint8]:
     """The hold's pixels: uint8, height x width, 1 inside and 0 outside."""
     canvas = np.zeros((height, width), np.uint8)
-    points = np.rint(hold.polygon * 2**_SUBPIXEL_BITS).astype(np.int32)
-    cv2.fillPoly(canvas, [points], 1, lineType=cv2.LINE_8, shift=_SUBPIXEL_BITS)
+    x0, y0 = np.maximum(np.floor(hold.polygon.min(axis=0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(hold.polygon.max(axis=0)).astype(int) + 1, (width, height))
+    if x0 < x1 and y0 < y1:
+        part = coverage(hold.polygon - np.array([x0, y0]), int(x1 - x0), int(y1 - y0))
+        canvas[y0:y1, x0:x1] = part >= 0.5
     return canvas

@@ -28,7 +28,9 @@ def plan_volumes(
     rng: np.random.Generator,
 ) -> list[VolumePlan]:
     """Volumes for the wall, marked as taken. None has the colour of a problem: it belongs to nobody."""
-    count = spec.volumes if spec.volumes is not None else int(rng.choice([0, 1, 2, 3, 5], p=[0.2, 0.2, 0.3, 0.2, 0.1]))
+    count = spec.volumes
+    if count is None:
+        count = int(rng.choice([0, 1, 2, 3, 5, 7], p=[0.15, 0.15, 0.25, 0.2, 0.15, 0.1]))
     finish = _finish(backdrop, colours, rng)
     volumes: list[VolumePlan] = []
     for _ in range(min(count, 250)):
@@ -39,7 +41,9 @@ def plan_volumes(
     return volumes
 
 
-def _finish(backdrop: Backdrop, colours: Sequence[Colour], rng: np.random.Generator) -> tuple[Colour, Float, bool]:
+def _finish(
+    backdrop: Backdrop, colours: Sequence[Colour], rng: np.random.Generator
+) -> tuple[Colour, Float, bool]:
     """One finish for all volumes of the wall, as gyms buy them."""
     free: list[tuple[Colour, bool]] = [("gray", False), ("gray", False), ("black", False), ("brown", True)]
     free += [(_PAINTS[int(rng.integers(len(_PAINTS)))], False)]
@@ -87,7 +91,7 @@ def _plan(
     radius = float(np.sqrt(area(polygon) / np.pi))
     if smooth:
         return VolumePlan(polygon, scale, None, 0.5 * radius, colour, lab, wood)
-    steepness = np.exp(rng.normal(-0.5, 0.45, len(polygon))).astype(np.float32)
+    steepness = np.exp(rng.normal(-0.25, 0.5, len(polygon))).astype(np.float32)
     cap = radius * rng.uniform(0.3, 0.6) if rng.random() < 0.5 else 2.0 * radius
     return VolumePlan(polygon, scale, steepness, cap, colour, lab, wood)
 

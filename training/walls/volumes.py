@@ -9,6 +9,7 @@ from training.walls.light import Lighting, cast_shadow
 from training.walls.noise import Float, smoothstep, value_noise
 from training.walls.palette import lab_to_rgb
 from training.walls.patch import Patch, patch_of
+from training.walls.raster import dab
 from training.walls.relief import dome, roof, slopes
 from training.walls.scene import VolumePlan
 from training.walls.shapes import area
@@ -26,8 +27,8 @@ def surface_tilt(plan: VolumePlan, point: Float) -> tuple[float, float]:
 def volume_shadow(canvas: NDArray[np.uint8], plan: VolumePlan, lighting: Lighting) -> None:
     """The volume's shadow on the wall (canvas: uint8 RGB, in place)."""
     radius = float(np.sqrt(area(plan.polygon) / np.pi))
-    height = min(plan.cap, 0.55 * radius)
-    cast_shadow(canvas, plan.polygon, height, lighting, taper=0.5)
+    height = min(plan.cap, 0.6 * radius)
+    cast_shadow(canvas, plan.polygon, height, lighting, taper=0.3)
 
 
 def paint_volume(
@@ -35,15 +36,15 @@ def paint_volume(
 ) -> None:
     """Lays one volume over the canvas (uint8 RGB, in place), exactly inside its polygon."""
     patch = patch_of(plan.polygon)
-    height, slope_x, slope_y = _relief(patch, plan)
+    _, slope_x, slope_y = _relief(patch, plan)
     light = lighting.shade(slope_x, slope_y) * _edges(slope_x, slope_y)
     scale = plan.scale * patch.fine
     tone = _tone(patch, plan, scale, rng)
     rgb = lab_to_rgb(plan.lab) * (tone * np.clip(light, 0.1, 1.7) ** np.float32(1 / 2.2))[..., None]
-    chalk = value_noise(rng, *tone.shape, (0.12 * scale, 0.16 * scale), 4)
+    chalk = value_noise(rng, tone.shape, (0.12 * scale, 0.16 * scale), 4)
     share = rng.uniform(0.05, 0.4) * smoothstep(0.6, 2.6, chalk)
     rgb = rgb + (0.9 - rgb) * share[..., None]
-    _rubber(rgb, patch, scale, rng)
+    _rubber(rgb, scale, rng)
     _insets(rgb, patch, scale, rng)
     patch.blend(canvas, np.clip(rgb, 0, 1).astype(np.float32))
 
@@ -65,20 +66,20 @@ def _edges(slope_x: Float, slope_y: Float) -> Float:
 
 def _tone(patch: Patch, plan: VolumePlan, scale: float, rng: np.random.Generator) -> Float:
     rows, columns = patch.cover.shape
-    tone = 1 + 0.02 * value_noise(rng, rows, columns, (0.3 * scale, 0.3 * scale), 4)
+    tone = 1 + 0.02 * value_noise(rng, (rows, columns), (0.3 * scale, 0.3 * scale), 4)
     if plan.wood:
-        hill = value_noise(rng, rows, columns, (0.16 * scale, 0.9 * scale), 2)
+        hill = value_noise(rng, (rows, columns), (0.16 * scale, 0.9 * scale), 2)
         tone += 0.022 * np.sin(hill * 9)
     else:
-        tone += 0.02 * value_noise(rng, rows, columns, (2.0, 2.0))
+        tone += 0.02 * value_noise(rng, (rows, columns), (2.0, 2.0))
     return np.asarray(tone, np.float32)
 
 
-def _rubber(rgb: Float, patch: Patch, scale: float, rng: np.random.Generator) -> None:
+def _rubber(rgb: Float, scale: float, rng: np.random.Generator) -> None:
     """Black scuffs of shoes, short and mostly sideways."""
     rows, columns = rgb.shape[:2]
-    scuffs = value_noise(rng, rows, columns, (0.05 * scale, 0.022 * scale), 2)
-    where = value_noise(rng, rows, columns, (0.35 * scale, 0.35 * scale))
+    scuffs = value_noise(rng, (rows, columns), (0.05 * scale, 0.022 * scale), 2)
+    where = value_noise(rng, (rows, columns), (0.35 * scale, 0.35 * scale))
     share = rng.uniform(0, 0.22) * smoothstep(1.6, 3.2, scuffs + 1.1 * where)
     rgb *= (1 - share)[..., None]
 
@@ -90,20 +91,8 @@ def _insets(rgb: Float, patch: Patch, scale: float, rng: np.random.Generator) ->
     grid = np.stack(np.meshgrid(np.arange(low[0], high[0], pitch), np.arange(low[1], high[1], pitch)), -1)
     spots = grid.reshape(-1, 2) + rng.normal(0, 0.012 * scale, (grid.size // 2, 2))
     centre = patch.polygon.mean(axis=0)
-    screws = centre + 0.9 * (patch.polygon - centre)
+    screws = centre + 0.9 * (patch.polygon[:: 1 + len(patch.polygon) // 8] - centre)
     for spot in spots:
-        _dot(rgb, spot, 0.0068 * scale, 0.3)
+        dab(rgb, spot, 0.0068 * scale, 0.3)
     for spot in screws:
-        _dot(rgb, spot, 0.005 * scale, 0.45)
-
-
-def _dot(rgb: Float, centre: Float, radius: float, factor: float) -> None:
-    reach = int(radius + 2)
-    x, y = int(centre[0]), int(centre[1])
-    y0, x0 = max(y - reach, 0), max(x - reach, 0)
-    part = rgb[y0 : y + reach + 1, x0 : x + reach + 1]
-    if part.size == 0 or x < 0 or y < 0:
-        return
-    rows, columns = np.ogrid[0 : part.shape[0], 0 : part.shape[1]]
-    away = np.sqrt((columns + x0 - centre[0]) ** 2 + (rows + y0 - centre[1]) ** 2)
-    part *= (1 + (factor - 1) * np.clip(radius + 0.5 - away, 0, 1))[..., None].astype(np.float32)
+        dab(rgb, spot, 0.005 * scale, 0.45)
