@@ -16,6 +16,7 @@ from typing import Any
 
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -250,6 +251,7 @@ def main() -> None:
     """Train, or take up a run whose folder holds a run.pt."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(arguments.threads)
     torch.manual_seed(0)
     arguments.out.mkdir(parents=True, exist_ok=True)
     schedule = Schedule(seconds=arguments.minutes * 60, learning_rate=arguments.lr)
