@@ -1,0 +1,49 @@
+"""`python -m backend`: check the settings, listen, serve; one process, until a signal."""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from backend.settings import ServiceSettings
+from holdcheck import memory
+from holdcheck.errors import SettingsError
+
+_USAGE_ERROR = 2
+_GRACE_S = 8
+"""Docker kills ten seconds after it asks."""
+
+
+def main() -> int:
+    try:
+        settings = ServiceSettings.load(**_arguments())
+    except SettingsError as error:
+        print(f"holdcheck: {error}", file=sys.stderr)
+        return _USAGE_ERROR
+    _set_threads(settings)
+    memory.tune_allocator()
+    # Only now: numpy, OpenCV and onnxruntime read their thread counts when they are imported.
+    from backend.serve import serve
+
+    return serve(settings, _GRACE_S)
+
+
+def _arguments() -> dict[str, Any]:
+    parser = argparse.ArgumentParser(
+        prog="python -m backend",
+        description="Serve the analysis of climbing-wall photos over HTTP.",
+        epilog="Everything else is set by environment variables or a .env file; the README lists them.",
+    )
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (PORT, 8000)")
+    parser.add_argument("--host", help="address to listen on, 0.0.0.0 for all (HOST, 127.0.0.1)")
+    return {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+
+
+def _set_threads(settings: ServiceSettings) -> None:
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(settings.omp_num_threads)
+    os.environ["MKL_NUM_THREADS"] = str(settings.mkl_num_threads)
+    os.environ["NUMEXPR_NUM_THREADS"] = str(settings.numexpr_num_threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

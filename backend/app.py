@@ -1,0 +1,109 @@
+"""The application, made by a factory: tests and __main__ build one per configuration."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+
+from backend import __version__, errors, openapi
+from backend.limits import LingeringClose
+from backend.logs import log_models
+from backend.queue import InProcessEngine
+from backend.requests import REQUEST_ID_HEADER, RequestMiddleware
+from backend.routers import analyze, health, page
+from backend.service import Service
+from backend.settings import ServiceSettings
+from backend.upload import make_upload_dir
+from holdcheck.errors import HoldcheckError
+
+log = logging.getLogger(__name__)
+
+_IO_THREADS = 4
+"""For disk writes and photo headers. Each thread may keep a heap of its own, so: few."""
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The service under these settings; models load when it starts."""
+    app = FastAPI(
+        title="holdcheck",
+        version=__version__,
+        description=openapi.DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        openapi_tags=openapi.TAGS,
+    )
+    app.state.service = Service(settings, InProcessEngine(settings))
+    app.include_router(analyze.router)
+    app.include_router(health.router)
+    app.include_router(page.router)
+    openapi.install(app)
+    _add_error_handlers(app)
+    _add_middleware(app, settings)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Listen at once, load meanwhile: /livez answers, /readyz follows."""
+    service: Service = app.state.service
+    make_upload_dir(service.settings.upload_dir)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io"))
+    loading = asyncio.create_task(_load_models(service))
+    yield
+    loading.cancel()
+    await service.engine.stop()
+
+
+async def _load_models(service: Service) -> None:
+    start = time.perf_counter()
+    try:
+        await service.engine.start()
+    except Exception:
+        log.exception("the models could not be loaded")
+        service.load_error = "The models could not be loaded: the log says why."
+        return
+    log_models(service.engine.models, time.perf_counter() - start)
+
+
+def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
+    """Innermost first."""
+    app.add_middleware(LingeringClose)
+    app.add_middleware(RequestMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Accept-Language", "Content-Type", "Last-Event-ID", REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+        )
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(HoldcheckError)
+    async def on_known_error(request: Request, error: HoldcheckError) -> Response:
+        log.info("refused: %s", error, extra={"code": error.code})
+        return errors.respond(error, request.state.request_id)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        return errors.respond_with_status(
+            error.status_code, error.detail, request.state.request_id, error.headers
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return errors.respond_with_status(422, detail, request.state.request_id)
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_disconnect(_request: Request, _error: ClientDisconnect) -> Response:
+        return Response(status_code=499)

@@ -1,0 +1,181 @@
+"""What a failure looks like over HTTP: RFC 9457 problem details. Every status is decided here.
+
+HoldcheckError (holdcheck.errors)
+ `-- ServiceError
+      |-- UploadError             the request is not an upload that can be read
+      |    |-- NotMultipart       the body is something else than multipart/form-data
+      |    |-- MalformedUpload    the multipart body cannot be parsed
+      |    |-- PhotoMissing       no photo in it
+      |    `-- UnknownWallAngle   wall_angle is none of the known ones
+      `-- Unavailable             not now; Retry-After says when
+           |-- NotReady           the models are not loaded
+           |-- QueueFull          as many as MAX_QUEUE are waiting
+           |-- ShuttingDown       the server is about to end
+           `-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
+"""
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from holdcheck import errors
+from holdcheck.errors import HoldcheckError
+
+MEDIA_TYPE = "application/problem+json"
+INTERNAL_DETAIL = "Something went wrong on our side; the request's id leads to it in the log."
+
+
+class ServiceError(HoldcheckError):
+    code = "service_error"
+
+
+class UploadError(ServiceError):
+    code = "upload_invalid"
+
+
+class NotMultipart(UploadError):
+    code = "content_type_unsupported"
+
+
+class MalformedUpload(UploadError):
+    code = "upload_malformed"
+
+
+class PhotoMissing(UploadError):
+    code = "photo_missing"
+
+
+class UnknownWallAngle(UploadError):
+    code = "wall_angle_unknown"
+
+
+class Unavailable(ServiceError):
+    code = "unavailable"
+    retry_after_s: ClassVar[int] = 5
+
+    def __init__(self, detail: str, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_s or self.retry_after_s)}
+
+
+class NotReady(Unavailable):
+    code = "not_ready"
+
+
+class QueueFull(Unavailable):
+    code = "queue_full"
+
+
+class ShuttingDown(Unavailable):
+    code = "shutting_down"
+
+
+class JobTimedOut(Unavailable):
+    code = "job_timed_out"
+
+
+STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
+    HoldcheckError: (500, "Internal error"),
+    errors.PhotoError: (400, "The photo cannot be analysed"),
+    errors.EmptyPhoto: (400, "The photo is empty"),
+    errors.UnsupportedPhoto: (415, "The file's type is not supported"),
+    errors.TruncatedPhoto: (400, "The photo is cut short"),
+    errors.CorruptPhoto: (400, "The photo is damaged"),
+    errors.PhotoTooManyBytes: (413, "The file is too large"),
+    errors.PhotoTooManyPixels: (413, "The photo has too many pixels"),
+    errors.PhotoNeedsTooMuchMemory: (413, "The photo needs too much memory"),
+    errors.ModelError: (503, "A model cannot be used"),
+    errors.ModelNotPrepared: (503, "A model is not prepared"),
+    errors.ModelCorrupt: (503, "A model is damaged"),
+    UploadError: (400, "The upload cannot be read"),
+    NotMultipart: (415, "The body is not multipart/form-data"),
+    MalformedUpload: (400, "The multipart body is malformed"),
+    PhotoMissing: (422, "The photo is missing"),
+    UnknownWallAngle: (422, "wall_angle is unknown"),
+    Unavailable: (503, "Not available now"),
+    NotReady: (503, "Not ready"),
+    QueueFull: (503, "The queue is full"),
+    ShuttingDown: (503, "Shutting down"),
+    JobTimedOut: (503, "The analysis took too long"),
+}
+"""The one table: status and title of every error; a class without a row has its nearest base's."""
+
+_BY_CODE = {error.code: entry for error, entry in STATUS.items()}
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, as application/problem+json."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:holdcheck:problem:photo_truncated",
+                    "title": "The photo is cut short",
+                    "status": 400,
+                    "detail": "The file ends before its picture does: upload it again.",
+                    "code": "photo_truncated",
+                    "instance": "urn:holdcheck:request:1f0c5a4e9b7d4c5f8a2e6d3b0c9f7e1a",
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="URI of this kind of problem")
+    title: str = Field(description="this kind of problem in a few words; always the same for a code")
+    status: int = Field(ge=400, le=599)
+    detail: str = Field(description="what was wrong this time, and what is accepted")
+    code: str = Field(description="stable, for programs")
+    instance: str = Field(description="URI of this occurrence: the request's id, which the log lines carry")
+
+
+class ProblemResponse(JSONResponse):
+    """A Problem on the wire."""
+
+    media_type = MEDIA_TYPE
+
+
+def row(error: type[HoldcheckError]) -> tuple[int, str]:
+    """Status and title of an error's class."""
+    return next(STATUS[base] for base in error.__mro__ if base in STATUS)
+
+
+def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
+    """An error raised on purpose."""
+    status, title = row(type(error))
+    headers = getattr(error, "headers", None)
+    return _response(status, title, str(error), error.code, request_id, headers)
+
+
+def respond_with_code(code: str, detail: str, request_id: str) -> ProblemResponse:
+    """An error of which only its code is left, as an `error` event carries it."""
+    status, title = _BY_CODE.get(code, STATUS[HoldcheckError])
+    return _response(status, title, detail, code, request_id)
+
+
+def respond_with_status(status: int, detail: str, request_id: str, headers: Any = None) -> ProblemResponse:
+    """An error of HTTP itself: no such path, no such method."""
+    phrase = HTTPStatus(status).phrase
+    return _response(status, phrase, detail, phrase.lower().replace(" ", "_"), request_id, headers)
+
+
+def respond_internal(request_id: str) -> ProblemResponse:
+    """Anything nobody thought of. It says nothing of the inside."""
+    status, title = STATUS[HoldcheckError]
+    return _response(status, title, INTERNAL_DETAIL, HoldcheckError.code, request_id)
+
+
+def _response(
+    status: int, title: str, detail: str, code: str, request_id: str, headers: Any = None
+) -> ProblemResponse:
+    problem = Problem(
+        type=f"urn:holdcheck:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        instance=f"urn:holdcheck:request:{request_id}",
+    )
+    return ProblemResponse(problem.model_dump(), status, headers)

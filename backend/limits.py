@@ -1,0 +1,95 @@
+"""What a request's body may cost: bytes are counted as they arrive, and reading stops at the cap."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from holdcheck.errors import PhotoTooManyBytes
+
+ENVELOPE_BYTES = 64 * 1024
+"""Boundaries, part headers and small fields around the photo."""
+_LINGER_S = 1.0
+_LINGER_BYTES = 2 * 2**20
+
+
+async def capped_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body's chunks.
+
+    Raises:
+        PhotoTooManyBytes: it declares, or turns out to hold, more than `max_bytes` and its envelope.
+    """
+    cap = max_bytes + ENVELOPE_BYTES
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > cap:
+        raise too_many_bytes(max_bytes)
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > cap:
+            raise too_many_bytes(max_bytes)
+        yield chunk
+
+
+def too_many_bytes(max_bytes: int) -> PhotoTooManyBytes:
+    return PhotoTooManyBytes(
+        f"The file is larger than {max_bytes / 2**20:g} MiB (MAX_UPLOAD_MB): send a smaller photo."
+    )
+
+
+class LingeringClose:
+    """Lets a client hear an answer that comes before its body has ended.
+
+    Closing a socket that still has unread bytes resets it, and many clients then lose the answer. So the
+    answer goes out whole, a bounded rest of the body is read and dropped, and the connection closes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _has_body(scope):
+            await self.app(scope, receive, send)
+            return
+        body_ended = False
+        closing = False
+
+        async def watched_receive() -> Message:
+            nonlocal body_ended
+            message = await receive()
+            body_ended = body_ended or not message.get("more_body", False)
+            return message
+
+        async def lingering_send(message: Message) -> None:
+            nonlocal closing
+            if message["type"] == "http.response.start" and not body_ended:
+                closing = True
+                MutableHeaders(scope=message)["Connection"] = "close"
+            if not closing or message.get("more_body", False) or message["type"] != "http.response.body":
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            await _drop_rest(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await self.app(scope, watched_receive, lingering_send)
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _drop_rest(receive: Receive) -> None:
+    dropped = 0
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            while dropped < _LINGER_BYTES:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                dropped += len(message["body"])
+    except TimeoutError:
+        return

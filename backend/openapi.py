@@ -1,0 +1,262 @@
+"""What /docs says: an example of every answer and of every error, from the same table that makes them."""
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from backend import errors
+from backend.errors import MEDIA_TYPE, Problem
+from holdcheck import errors as vision
+from holdcheck.errors import HoldcheckError
+
+_Json = dict[str, Any]
+
+DESCRIPTION = """Finds, colours and groups the holds on a photo of a climbing wall.
+
+Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every answer carries an
+`X-Request-ID`, yours where you send one: it leads to the request's lines in the log.
+
+This page takes its styles and scripts from a CDN; the description itself, `/openapi.json`, needs none."""
+
+STREAM_DESCRIPTION = """Answers `text/event-stream`: each event has an `id:` and one line of JSON in `data:`,
+with `job_id seq step progress message elapsed_ms memory` and what its step adds.
+
+Steps in order: `queued` (`position`: analyses ahead of yours; repeated while waiting), `upload`, `detection`,
+`detection_complete` (`holds_count`, `holds_kept`, `truncated`), `clustering` (`done`, `total`; per batch),
+`clustering_complete` (`problems_count`), `analysis`, `analysis_complete`, `result_stats` (`statistics`),
+`result_holds` (`hold_data`), `result_problems` (`problems`), `complete` (`result`: the whole of it).
+`progress` never falls; 100 comes once, with `complete`. A failure after the stream began is `error` with
+`code` and `message`.
+
+`message` is Korean or English by `Accept-Language`. Closing the stream cancels the analysis.
+`curl -N -F image=@photo.jpg http://localhost:8000/api/analyze-stream`"""
+
+TAGS = [
+    {"name": "analyze", "description": "A photo in; holds, colours and problems out."},
+    {"name": "health", "description": "How the service is."},
+]
+
+UPLOAD_BODY: _Json = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "image": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "JPEG, PNG, WebP, HEIC or AVIF; also accepted as `file`",
+                        },
+                        "wall_angle": {"type": "string", "enum": ["slab", "face", "overhang"]},
+                    },
+                    "required": ["image"],
+                }
+            }
+        },
+    }
+}
+
+_MEMORY: _Json = {
+    "rss_mb": 159.2,
+    "peak_mb": 241.0,
+    "percent": 62.2,
+    "limit_mb": 256.0,
+    "available_mb": 96.8,
+}
+_STATISTICS: _Json = {
+    "total_holds": 1,
+    "holds_kept": 1,
+    "truncated": False,
+    "total_problems": 1,
+    "analyzable_problems": 0,
+}
+_JOB_ID = "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
+
+RESULT_EXAMPLE: _Json = {
+    "job_id": _JOB_ID,
+    "image_width": 3024,
+    "image_height": 4032,
+    "statistics": _STATISTICS,
+    "hold_data": [
+        {
+            "id": 1,
+            "center": [1510.2, 2210.7],
+            "area": 18234.0,
+            "bbox": [1440.0, 2140.5, 1580.0, 2281.0],
+            "contour": [[1440.0, 2210.0], [1510.0, 2140.5], [1580.0, 2210.0], [1510.0, 2281.0]],
+            "score": 0.91,
+            "kind": "hold",
+            "color": "yellow",
+            "individual_color": "yellow",
+            "color_scores": {"yellow": 0.93, "lime": 0.04, "orange": 0.02},
+            "rgb": [231, 197, 41],
+            "hsv": [49.3, 82.3, 90.6],
+            "lab": [80.4, 1.2, 74.6],
+            "tag": None,
+        }
+    ],
+    "problems": [
+        {
+            "id": 1,
+            "color_name": "yellow",
+            "color_rgb": [231, 197, 41],
+            "hold_count": 1,
+            "holds": [1],
+            "difficulty": None,
+            "climb_type": None,
+            "start_ids": [],
+            "top_ids": [],
+        }
+    ],
+    "component_status": {"yolo": True, "clip": True},
+    "is_dummy": False,
+    "degraded": False,
+    "error_reason": None,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
+    "memory": _MEMORY,
+}
+
+HEALTH_EXAMPLE: _Json = {
+    "status": "ok",
+    "version": "0.1.0",
+    "component_status": {"yolo": True, "clip": True},
+    "models": [
+        {
+            "name": "holds-yolo11n-seg",
+            "source": "bundled",
+            "precision": "fp32",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "is_dummy": False,
+        }
+    ],
+    "memory": _MEMORY,
+    "is_dummy": False,
+    "error_reason": None,
+    "queue": {"running": 0, "waiting": 0},
+}
+
+_DETAILS: dict[type[HoldcheckError], str] = {
+    vision.PhotoError: "The photo cannot be analysed.",
+    vision.EmptyPhoto: "The photo has no bytes: choose it again and resend it.",
+    vision.UnsupportedPhoto: "The file is not a photo of an accepted type: JPEG, PNG, WebP, HEIC or AVIF.",
+    vision.TruncatedPhoto: "The file ends before its picture does: upload it again.",
+    vision.CorruptPhoto: "The photo is damaged and cannot be decoded.",
+    vision.PhotoTooManyBytes: "The file is larger than 20 MiB (MAX_UPLOAD_MB): send a smaller photo.",
+    vision.PhotoTooManyPixels: "The photo has 200.0 megapixels; at most 120 are accepted.",
+    vision.PhotoNeedsTooMuchMemory: "Decoding the photo needs more memory than the server has left.",
+    errors.NotMultipart: "Send multipart/form-data with the photo in the field `image` (or `file`).",
+    errors.MalformedUpload: "The multipart body ends before its last boundary: upload it again.",
+    errors.PhotoMissing: "There is no photo in the upload.",
+    errors.UnknownWallAngle: "wall_angle takes slab, face, overhang; leave it out if unknown.",
+    errors.NotReady: "The models are loading: try again in a moment.",
+    errors.QueueFull: "8 photos are waiting already: try again in about 30 s.",
+    errors.ShuttingDown: "The server is shutting down: try again in a moment.",
+    errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
+    HoldcheckError: errors.INTERNAL_DETAIL,
+}
+_UPLOAD_ERRORS = (
+    vision.EmptyPhoto,
+    vision.TruncatedPhoto,
+    vision.CorruptPhoto,
+    errors.MalformedUpload,
+    vision.PhotoTooManyBytes,
+    vision.PhotoTooManyPixels,
+    vision.PhotoNeedsTooMuchMemory,
+    vision.UnsupportedPhoto,
+    errors.NotMultipart,
+    errors.PhotoMissing,
+    errors.UnknownWallAngle,
+    errors.NotReady,
+    errors.QueueFull,
+    errors.ShuttingDown,
+)
+
+
+def problems(*classes: type[HoldcheckError]) -> dict[int | str, _Json]:
+    """The `responses` of a route that can raise these; 500 is always among them."""
+    responses: dict[int | str, _Json] = {}
+    listed: tuple[type[HoldcheckError], ...] = (*classes, HoldcheckError)
+    for error in listed:
+        status, title = errors.row(error)
+        response = responses.setdefault(status, {"description": title, "content": {MEDIA_TYPE: _media()}})
+        response["content"][MEDIA_TYPE]["examples"][error.code] = {
+            "summary": title,
+            "value": _example(error, status, title),
+        }
+    for response in responses.values():
+        titles = [example["summary"] for example in response["content"][MEDIA_TYPE]["examples"].values()]
+        response["description"] = "; ".join(titles)
+    return responses
+
+
+def analyze_responses() -> dict[int | str, _Json]:
+    answer = {"description": "The result", "content": {"application/json": {"example": RESULT_EXAMPLE}}}
+    return {200: answer, **problems(*_UPLOAD_ERRORS, errors.JobTimedOut)}
+
+
+def stream_responses() -> dict[int | str, _Json]:
+    content = {"text/event-stream": {"example": _stream_example()}}
+    return {200: {"description": "The events", "content": content}, **problems(*_UPLOAD_ERRORS)}
+
+
+def install(app: FastAPI) -> None:
+    """Add the schema of problems, to which every error above refers."""
+
+    def describe() -> _Json:
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
+                Problem.model_json_schema()
+            )
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _media() -> _Json:
+    return {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+
+
+def _example(error: type[HoldcheckError], status: int, title: str) -> _Json:
+    return Problem(
+        type=f"urn:holdcheck:problem:{error.code}",
+        title=title,
+        status=status,
+        detail=_DETAILS[error],
+        code=error.code,
+        instance="urn:holdcheck:request:1f0c5a4e9b7d4c5f8a2e6d3b0c9f7e1a",
+    ).model_dump()
+
+
+def _stream_example() -> str:
+    return _sse(1, "queued", 0, "It is your photo's turn", 0, {"position": 0}) + _sse(
+        4,
+        "detection_complete",
+        30,
+        "Found 1 hold",
+        214,
+        {"holds_count": 1, "holds_kept": 1, "truncated": False},
+    )
+
+
+def _sse(seq: int, step: str, progress: int, message: str, elapsed_ms: int, data: _Json) -> str:
+    event = {
+        "job_id": _JOB_ID,
+        "seq": seq,
+        "step": step,
+        "progress": progress,
+        "message": message,
+        "elapsed_ms": elapsed_ms,
+        "memory": _MEMORY,
+    }
+    return f"data: {json.dumps(event | data)}\nid: {seq}\n\n"

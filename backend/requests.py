@@ -1,0 +1,75 @@
+"""What surrounds every request: its id, its line in the log, and an answer even where something broke."""
+
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.errors import respond_internal
+from backend.logs import request_id_var
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_QUIET_PATHS = frozenset({"/livez", "/readyz"})
+"""Asked every few seconds by whatever watches the container: logged at DEBUG."""
+
+
+class RequestMiddleware:
+    """Plain ASGI: it must not stand between a stream and its client."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        token = request_id_var.set(request_id)
+        start = time.perf_counter()
+        status = 0
+
+        async def stamped_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, stamped_send)
+        except Exception:
+            log.exception("unexpected error")
+            if not status:
+                await respond_internal(request_id)(scope, receive, stamped_send)
+        finally:
+            _log_request(scope, status, time.perf_counter() - start)
+            request_id_var.reset(token)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id where it is one that cannot hurt a log; else a new one."""
+    offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+    return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def _log_request(scope: Scope, status: int, took_s: float) -> None:
+    level = logging.DEBUG if scope["path"] in _QUIET_PATHS and status < 400 else logging.INFO
+    # The raw path is percent-encoded: no line break gets into the log. The query may hold anything: left out.
+    path = scope.get("raw_path", b"").decode("ascii", "replace")[:200]
+    extra = {
+        "method": scope["method"],
+        "path": path,
+        "status": status or "gone",
+        "took_ms": round(took_s * 1000),
+    }
+    log.log(level, "request", extra=extra)

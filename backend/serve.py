@@ -1,0 +1,84 @@
+"""The server process: its socket, its signals, its end."""
+
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from backend import __version__, logs
+from backend.app import create_app
+from backend.service import Service
+from backend.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Ends the queue at the first signal, so that open streams hear of it instead of being cut."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("shutting down: the running analysis may finish")
+        self._service.engine.drain()
+        await super().shutdown(sockets)
+
+
+def serve(settings: ServiceSettings, grace_s: int) -> int:
+    """Serve until SIGTERM or SIGINT. Answers the exit status."""
+    logs.set_up(settings.log_level, settings.log_format)
+    try:
+        listener = _listen(settings)
+    except OSError as error:
+        print(
+            f"holdcheck: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr
+        )
+        return 1
+    _greet(settings, listener)
+    app = create_app(settings)
+    # Without uvloop and httptools: they cost MiB, and the time goes into inference.
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=grace_s,
+    )
+    # uvicorn raises the signal again once it has stopped: a clean end is status 0.
+    signal.signal(signal.SIGTERM, _ignore)
+    signal.signal(signal.SIGINT, _ignore)
+    _Server(config, app.state.service).run([listener])
+    return 0
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None: ...
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
+    log.info("try: curl -N -F image=@PHOTO.jpg %s/api/analyze-stream", url)
+    log.info("open to everybody who can reach it: this version has no keys")

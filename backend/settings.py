@@ -1,0 +1,74 @@
+"""The service's settings: the vision library's and what HTTP needs on top, from the environment or `.env`."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from holdcheck.errors import SettingsError
+from holdcheck.settings import Settings
+
+_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\-\[\]:]+")
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    origins = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("takes origins like https://example.org, separated by commas, or *")
+    return origins
+
+
+class ServiceSettings(Settings):
+    """What the server can be tuned with."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address to listen on. 0.0.0.0 lets other machines in."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    data_dir: Path = Path("data")
+    """Where photos lie while they wait and are analysed. It belongs to one server: the start empties it."""
+    max_upload_mb: float = Field(20, gt=0, le=1024)
+    """A larger photo is refused, while it arrives, with 413. MiB."""
+    max_queue: int = Field(8, ge=0, le=1000)
+    """So many analyses may wait behind the running one; the next is refused with 503 and Retry-After."""
+    job_timeout_s: float = Field(120, gt=0, le=86400)
+    """An analysis that runs longer ends at its next batch."""
+    job_ttl_s: float = Field(3600, gt=0)
+    """How long a finished job is kept. This version keeps nothing after its answer, so none outlives it."""
+    api_keys: SecretStr = SecretStr("")
+    """Not in this version: a value stops the start, so that nobody believes the service to be locked."""
+    rate_limit: str = ""
+    """Not in this version: a value stops the start."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
+    """Origins whose pages may call the service, separated by commas. Empty: none but its own."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    """The least important line that is logged."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    """text: lines for people. json: one object a line."""
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        settings = super().load(**overrides)
+        if settings.api_keys.get_secret_value():
+            raise SettingsError("API_KEYS=(hidden): not available in this version; leave it empty")
+        if settings.rate_limit:
+            raise SettingsError(
+                f"RATE_LIMIT={settings.rate_limit!r}: not available in this version; leave it empty"
+            )
+        return settings
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return int(self.max_upload_mb * 2**20)
+
+    @property
+    def upload_dir(self) -> Path:
+        return self.data_dir / "uploads"
