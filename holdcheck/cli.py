@@ -30,9 +30,9 @@ def _parser() -> argparse.ArgumentParser:
 
     analyze = commands.add_parser("analyze", help="find, colour and group the holds on a photo")
     analyze.add_argument("photo", type=Path, help="JPEG, PNG, WebP, HEIC or AVIF")
-    analyze.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer here")
+    analyze.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer")
     analyze.add_argument(
-        "--draw", type=Path, metavar="FILE", help="write the photo with the answer drawn on it"
+        "--draw", type=Path, metavar="FILE", help="write the photo with the answer drawn on"
     )
     analyze.add_argument(
         "--wall-angle", choices=["slab", "face", "overhang"], help="helps the difficulty estimate"
@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument(
         "--clip",
         metavar="NAME",
-        help="ViT-B/32, ViT-B/16, or an open_clip NAME:PRETRAINED, where PRETRAINED may be a checkpoint file; "
-        "CLIP_MODEL where neither --clip nor --yolo is given",
+        help="ViT-B/32, ViT-B/16, or an open_clip NAME:PRETRAINED, where PRETRAINED may be a "
+        "checkpoint file; CLIP_MODEL where neither --clip nor --yolo is given",
     )
     prepare.add_argument(
         "--yolo", metavar="FILE", help="an ultralytics segmentation model (.pt of v8, 11 or 26)"
@@ -126,7 +126,7 @@ def _evaluate(parsed: argparse.Namespace, settings: Settings) -> int:
     return int(parsed.floor is not None and report.holds.f1 < parsed.floor)
 
 
-def _doctor(parsed: argparse.Namespace, settings: Settings) -> int:
+def _doctor(_parsed: argparse.Namespace, settings: Settings) -> int:
     from holdcheck import doctor
 
     findings = doctor.examine(settings)

@@ -145,7 +145,7 @@ def _score_photo(detector: Detector, photo: Path, labels: Labels, settings: Sett
 
 
 def _match(iou: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Greedy one-to-one matching, best detection first, as COCO does: (detections, truths) -> found (truths,)."""
+    """Greedy one-to-one matching, best detection first, as COCO does: (found, true) IoU -> (true,)."""
     taken = np.zeros(iou.shape[1], dtype=bool)
     for row in iou:
         candidates = np.where(taken, -1.0, row)
