@@ -88,7 +88,7 @@ def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
         print(f"{seconds:7.2f} s  {event.progress:3d}%  {event.step:20s} {event.memory.rss_mb:6.1f} MiB")
         answer = event.data.get("result")
     result = Result.model_validate(answer)
-    print(_table(result))
+    print(table(result))
     if parsed.json:
         parsed.json.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if parsed.draw:
@@ -96,7 +96,7 @@ def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _table(result: Result) -> str:
+def table(result: Result) -> str:
     """The problems of an answer, a line each."""
     counts = result.statistics
     lines = [f"{counts.holds_kept} of {counts.total_holds} holds, {counts.total_problems} problems"]
