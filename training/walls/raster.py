@@ -34,11 +34,30 @@ def coverage(polygon: Floats, width: int, height: int) -> NDArray[np.float32]:
     return np.asarray(share, np.float32) / np.float32(255)
 
 
-def dab(image: NDArray[np.uint8] | NDArray[np.float32], centre: Floats, radius: float, factor: float) -> None:
-    """Darkens (factor < 1) or brightens a round spot with a soft edge, in place.
+def dots(image: NDArray[np.uint8], centres: Floats, radii: Floats, factor: float) -> None:
+    """Darkens (factor < 1) or brightens many round spots at once, in place.
 
     Args:
-        image: height x width x 3; uint8 saturates, float32 does not.
+        image: height x width x 3.
+        centres: N x 2 pixels.
+        radii: N, pixels.
+        factor: of the brightness in the middle.
+    """
+    cover = np.zeros(image.shape[:2], np.uint8)
+    for (x, y), radius in zip(
+        np.rint(centres * 16).astype(int), np.rint(radii * 16).astype(int), strict=True
+    ):
+        cv2.circle(cover, (int(x), int(y)), int(radius), 255, -1, cv2.LINE_AA, 4)
+    rows, columns = np.nonzero(cover)
+    share = cover[rows, columns, None].astype(np.float32) / 255
+    image[rows, columns] = np.clip(image[rows, columns] * (1 + (factor - 1) * share), 0, 255).astype(np.uint8)
+
+
+def dab(image: NDArray[np.float32], centre: Floats, radius: float, factor: float) -> None:
+    """Darkens (factor < 1) or brightens one round spot with a soft edge, in place.
+
+    Args:
+        image: height x width x 3.
         centre: x, y in pixels; spots centred outside the image are left out.
         radius: pixels.
         factor: of the brightness in the middle.
@@ -51,5 +70,4 @@ def dab(image: NDArray[np.uint8] | NDArray[np.float32], centre: Floats, radius: 
     part = image[y0 : y + reach + 1, x0 : x + reach + 1]
     rows, columns = np.ogrid[0 : part.shape[0], 0 : part.shape[1]]
     away = np.sqrt((columns + x0 - centre[0]) ** 2 + (rows + y0 - centre[1]) ** 2)
-    lit = part * (1 + (factor - 1) * np.clip(radius + 0.5 - away, 0, 1))[..., None]
-    part[:] = (np.clip(lit, 0, 255) if image.dtype == np.uint8 else lit).astype(image.dtype)
+    part *= (1 + (factor - 1) * np.clip(radius + 0.5 - away, 0, 1))[..., None].astype(np.float32)

@@ -80,7 +80,7 @@ def _reach(camera: Camera, backdrop: Backdrop) -> tuple[Points, Points]:
 def _colours(backdrop: Backdrop, columns: NDArray[np.float64], rng: np.random.Generator) -> list[Colour]:
     """A colour for each column: none that drowns in the wall, repeated only far away."""
     walls = [facet.lab for facet in backdrop.facets]
-    clear = [c for c in COLOURS if min(_gap(c, wall) for wall in walls) > 24]
+    clear = [c for c in COLOURS if min(_gap(c, wall) for wall in walls) > 27]
     pool = [clear[i] for i in rng.permutation(len(clear))]
     chosen: list[Colour] = []
     for index, x in enumerate(columns):

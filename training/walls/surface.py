@@ -13,7 +13,7 @@ from training.walls.light import Lighting
 from training.walls.noise import Float, smoothstep, value_noise
 from training.walls.palette import lab_to_rgb
 from training.walls.panels import Backdrop, Facet
-from training.walls.raster import dab
+from training.walls.raster import dots
 
 Image = NDArray[np.uint8]
 
@@ -161,10 +161,11 @@ def _t_nuts(part: Image, grid: _Grid, corner: tuple[int, int], rng: np.random.Ge
     scale = grid.camera.scale_at(grid.facet.centre)
     dark_paint = grid.facet.lab[0] < 50
     bright = dark_paint and rng.random() < 0.6
-    for spot in grid.pixels(spots) - corner:
-        radius = scale * 0.0068 * rng.uniform(0.85, 1.1)
-        dab(part, spot + np.array([0, radius * 0.35]), radius * 1.15, 1.22 if not bright else 0.75)
-        dab(part, spot, radius, 1.7 if bright else 0.34)
+    seen = grid.pixels(spots) - np.array(corner)
+    seen = seen[((seen > -9) & (seen < np.array(part.shape[1::-1]) + 9)).all(axis=1)]
+    radii = scale * 0.0068 * rng.uniform(0.85, 1.1, len(seen))
+    dots(part, seen + np.array([0, 0.0024 * scale]), radii * 1.15, 0.75 if bright else 1.22)
+    dots(part, seen, radii, 1.7 if bright else 0.34)
 
 
 def _old_chalk(canvas: Image, camera: Camera, rng: np.random.Generator) -> None:

@@ -80,7 +80,7 @@ def _rubber(rgb: Float, scale: float, rng: np.random.Generator) -> None:
     rows, columns = rgb.shape[:2]
     scuffs = value_noise(rng, (rows, columns), (0.05 * scale, 0.022 * scale), 2)
     where = value_noise(rng, (rows, columns), (0.35 * scale, 0.35 * scale))
-    share = rng.uniform(0, 0.22) * smoothstep(1.6, 3.2, scuffs + 1.1 * where)
+    share = rng.uniform(0, 0.25) * smoothstep(2.4, 4.0, scuffs + 1.1 * where)
     rgb *= (1 - share)[..., None]
 
 
