@@ -1,0 +1,191 @@
+"""A hold's colour: robust Lab statistics of its mask, a small trained model, and fusion with CLIP."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from holdcheck.classifier import COLOURS, UNKNOWN
+from holdcheck.errors import ModelCorrupt
+from holdcheck.result import Colour
+
+MODEL = Path(__file__).parent / "models" / "colour-lab" / "colour-lab.npz"
+UNKNOWN_BELOW = 0.35
+"""A likeliest colour less probable than this is called unknown."""
+CLIP_WEIGHT = 0.5
+"""CLIP's exponent in the product of experts; Lab's is 1, since its calibration is measured."""
+_FLOOR = 1e-3
+"""No expert vetoes: CLIP's temperature makes it far surer than it is right."""
+_MAX_SAMPLES_PER_SIDE = 64
+_PERCENTILES = (5, 25, 50, 75, 95)
+_ERODE = 0.06
+"""Depth taken off the mask's edge, as a fraction of the square root of its area: there, wall mixes in."""
+_MIN_CORE = 0.4
+"""Erosion that leaves less of the mask than this is undone."""
+_BRIGHTER = 10.0
+"""L* above the mask's median, from which a pixel may be chalk or a highlight."""
+_PALER = 0.6
+"""Share of the mask's median chroma, below which a bright pixel is chalk or a highlight."""
+_GREY_CHROMA = 8.0
+"""Chroma below which a surface is grey whatever the rest of the mask is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourStats:
+    """A hold's colour in numbers; chalk and highlights are left out."""
+
+    rgb: tuple[int, int, int]
+    """sRGB, 0..255."""
+    hsv: tuple[float, float, float]
+    """Degrees 0..360, percent, percent."""
+    lab: tuple[float, float, float]
+    """CIE L*a*b*, D65: medians."""
+    features: NDArray[np.float32]
+    """(F,): what the model sees."""
+
+
+def measure(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], mask: NDArray[np.bool_]
+) -> ColourStats:
+    """Measure one hold's colour.
+
+    Args:
+        pixels: RGB (H, W, 3).
+        box: x1, y1, x2, y2 in pixels, exclusive end, inside the photo.
+        mask: (y2 - y1, x2 - x1), at least one pixel.
+    """
+    lab = _surface(_core_pixels(pixels, box, mask))
+    middle = np.median(lab, axis=0).astype(np.float32)
+    rgb = cv2.cvtColor(middle.reshape(1, 1, 3), cv2.COLOR_Lab2RGB)
+    hue, saturation, value = (float(x) for x in cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).reshape(3))
+    red, green, blue = (int(x) for x in np.clip(np.rint(rgb.reshape(3) * 255), 0, 255))
+    lightness, a, b = (round(float(x), 1) for x in middle)
+    return ColourStats(
+        rgb=(red, green, blue),
+        hsv=(round(hue, 1) % 360, round(100 * saturation, 1), round(100 * value, 1)),
+        lab=(lightness, a, b),
+        features=_features(lab),
+    )
+
+
+def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
+    """Name colours from Lab statistics alone: N holds -> (N, 13) calibrated probabilities, order of COLOURS.
+
+    Raises:
+        ModelCorrupt: the bundled weights cannot be read.
+    """
+    if not stats:
+        return np.empty((0, len(COLOURS)), dtype=np.float32)
+    return _model()(np.stack([stat.features for stat in stats]))
+
+
+def fuse(clip: NDArray[np.float32] | None, lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Combine both experts' probabilities, each (N, 13), into one (N, 13).
+
+    A log-linear pool (Genest & Zidek 1986; a product of experts, Hinton 2002): lab * clip ** CLIP_WEIGHT,
+    normalised. A CLIP that is None, or finds all colours equally likely, leaves the Lab answer as it is.
+    """
+    if clip is None:
+        return lab
+    pooled = lab * np.maximum(clip, _FLOOR) ** CLIP_WEIGHT
+    return np.asarray(pooled / pooled.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def name(probabilities: NDArray[np.float32]) -> Colour:
+    """The likeliest colour of (13,) probabilities; `unknown` below UNKNOWN_BELOW."""
+    best = int(probabilities.argmax())
+    return cast(Colour, COLOURS[best] if probabilities[best] >= UNKNOWN_BELOW else UNKNOWN)
+
+
+def top3(probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """The three likeliest colours of (13,) probabilities, likeliest first, to four decimals."""
+    best = np.argsort(-probabilities, kind="stable")[:3]
+    return {COLOURS[i]: round(float(probabilities[i]), 4) for i in best}
+
+
+@dataclass(frozen=True, slots=True)
+class LabModel:
+    """A perceptron with one hidden layer, and a temperature (Guo et al. 2017) that calibrates it."""
+
+    mean: NDArray[np.float32]
+    """(F,)"""
+    scale: NDArray[np.float32]
+    """(F,)"""
+    hidden_weights: NDArray[np.float32]
+    """(F, H)"""
+    hidden_bias: NDArray[np.float32]
+    """(H,)"""
+    weights: NDArray[np.float32]
+    """(H, 13)"""
+    bias: NDArray[np.float32]
+    """(13,)"""
+    temperature: NDArray[np.float32]
+    """()"""
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, F) -> (N, 13) probabilities."""
+        hidden = np.maximum((features - self.mean) / self.scale @ self.hidden_weights + self.hidden_bias, 0)
+        logits = (hidden @ self.weights + self.bias) / self.temperature
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@cache
+def _model() -> LabModel:
+    try:
+        with np.load(MODEL) as arrays:
+            return LabModel(**arrays)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelCorrupt(f"{MODEL} cannot be read ({error}); reinstall holdcheck") from None
+
+
+def _core_pixels(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """L*a*b* of the mask's inner pixels, (N, 3); large holds are sampled on a grid."""
+    x1, y1, x2, y2 = box
+    step = -(-max(mask.shape) // _MAX_SAMPLES_PER_SIDE)
+    patch, inside = pixels[y1:y2:step, x1:x2:step], mask[::step, ::step]
+    if not inside.any():
+        patch, inside = pixels[y1:y2, x1:x2], mask
+    core = _eroded(inside)
+    # A float picture, since the 8-bit conversion rounds L* and chroma to whole steps.
+    picture = patch[core].astype(np.float32).reshape(1, -1, 3) / 255
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2Lab).reshape(-1, 3), dtype=np.float32)
+
+
+def _eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    area = int(np.count_nonzero(mask))
+    depth = round(_ERODE * area**0.5)
+    if not depth:
+        return mask
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * depth + 1, 2 * depth + 1))
+    core = cv2.erode(mask.astype(np.uint8), disc, borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
+    return core if np.count_nonzero(core) >= max(_MIN_CORE * area, 1) else mask
+
+
+def _surface(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without chalk and highlights: both are brighter and paler than the hold that they lie on.
+
+    A highlight has the light's colour, not the surface's (Shafer 1985, the dichromatic reflection model).
+    Where most of the mask is bright and pale, that is the hold itself: its median is, so nothing stands out.
+    """
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    pale = chroma < max(_PALER * float(np.median(chroma)), _GREY_CHROMA)
+    bright = lab[:, 0] > float(np.median(lab[:, 0])) + _BRIGHTER
+    kept = lab[~(pale & bright)]
+    return kept if len(kept) else lab
+
+
+def _features(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(F,): percentiles of L*, a*, b* and chroma, and the hue as a direction."""
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    percentiles = np.percentile(np.column_stack([lab, chroma]), _PERCENTILES, axis=0)
+    mean_ab = lab[:, 1:].mean(axis=0)
+    direction = mean_ab / max(float(np.hypot(*mean_ab)), 4.0)  # no hue can be read from a grey
+    return np.concatenate([percentiles.T.ravel(), direction]).astype(np.float32)
