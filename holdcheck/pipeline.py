@@ -10,14 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from holdcheck import colour, crops, image, memory, routes
+from holdcheck import answer, colour, crops, image, memory, routes
 from holdcheck.colour import ColourStats
 from holdcheck.errors import AnalysisCancelled, ModelNotPrepared
 from holdcheck.holds import HoldMask, decode_masks, keep_largest
 from holdcheck.image import WallImage
 from holdcheck.registry import Models
-from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, Tag, WallAngle
-from holdcheck.routes import ColouredHold
+from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, WallAngle
 from holdcheck.settings import Settings
 
 Step = Literal[
@@ -99,7 +98,7 @@ class _Analysis:
             stats = [colour.measure(wall.pixels, mask.box, mask.mask) for mask in masks]
         probabilities = yield from self._name_colours(wall.pixels, masks, stats)
         with self._timed("grouping"):
-            holds = _coloured_holds(wall, masks, stats, probabilities)
+            holds = answer.coloured_holds(wall, masks, stats, probabilities)
             drafts = routes.group(holds)
         yield _event("clustering_complete", 80, problems_count=len(drafts))
 
@@ -108,8 +107,8 @@ class _Analysis:
             problems = [routes.analyse(draft, self.wall_angle) for draft in drafts]
         yield _event("analysis_complete", 90)
 
-        statistics = _statistics(found, len(masks), truncated, problems)
-        hold_data = _hold_data(wall, masks, stats, holds, problems)
+        statistics = answer.statistics(found, len(masks), truncated, problems)
+        hold_data = answer.hold_data(wall, masks, stats, holds, problems)
         yield _event("result_stats", 92, statistics=statistics.model_dump(mode="json"))
         yield _event("result_holds", 95, hold_data=[hold.model_dump(mode="json") for hold in hold_data])
         yield _event(
@@ -192,92 +191,3 @@ class _Analysis:
 
 def _event(step: Step, progress: int, **data: object) -> StageEvent:
     return StageEvent(step, progress, data, memory.snapshot())
-
-
-def _coloured_holds(
-    wall: WallImage,
-    masks: Sequence[HoldMask],
-    stats: Sequence[ColourStats],
-    probabilities: NDArray[np.float32],
-) -> list[ColouredHold]:
-    """Holds as grouping sees them: numbered from 1, in pixels of the original photo."""
-    to_original = _Scale.of(wall)
-    return [
-        ColouredHold(
-            id=number,
-            center=to_original.point(mask.center),
-            bbox=to_original.box(mask.bbox),
-            area=to_original.area(mask.area),
-            kind=mask.kind,
-            color=colour.name(named),
-            probabilities=named,
-            lab=stat.lab,
-            rgb=stat.rgb,
-        )
-        for number, (mask, stat, named) in enumerate(zip(masks, stats, probabilities, strict=True), start=1)
-    ]
-
-
-def _hold_data(
-    wall: WallImage,
-    masks: Sequence[HoldMask],
-    stats: Sequence[ColourStats],
-    holds: Sequence[ColouredHold],
-    problems: Sequence[Problem],
-) -> list[Hold]:
-    to_original = _Scale.of(wall)
-    problem_colour = {hold_id: problem.color_name for problem in problems for hold_id in problem.holds}
-    tags: dict[int, Tag] = {}
-    for problem in problems:
-        tags |= dict.fromkeys(problem.top_ids, "top") | dict.fromkeys(problem.start_ids, "start")
-    return [
-        Hold(
-            id=hold.id,
-            center=hold.center,
-            area=hold.area,
-            bbox=hold.bbox,
-            contour=[to_original.point((float(x), float(y))) for x, y in mask.outline],
-            score=round(mask.score, 4),
-            kind=hold.kind,
-            color=problem_colour.get(hold.id, hold.color),
-            individual_color=hold.color,
-            color_scores=colour.top3(hold.probabilities),
-            rgb=stat.rgb,
-            hsv=stat.hsv,
-            lab=stat.lab,
-            tag=tags.get(hold.id),
-        )
-        for mask, stat, hold in zip(masks, stats, holds, strict=True)
-    ]
-
-
-def _statistics(found: int, kept: int, truncated: bool, problems: Sequence[Problem]) -> Statistics:
-    return Statistics(
-        total_holds=found,
-        holds_kept=kept,
-        truncated=truncated,
-        total_problems=len(problems),
-        analyzable_problems=sum(problem.difficulty is not None for problem in problems),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """From pixels of the working image to pixels of the original photo."""
-
-    x: float
-    y: float
-
-    @classmethod
-    def of(cls, wall: WallImage) -> "_Scale":
-        height, width = wall.pixels.shape[:2]
-        return cls(wall.original_width / width, wall.original_height / height)
-
-    def point(self, point: tuple[float, float]) -> tuple[float, float]:
-        return round(point[0] * self.x, 1), round(point[1] * self.y, 1)
-
-    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        return *self.point(box[:2]), *self.point(box[2:])
-
-    def area(self, pixels: int) -> float:
-        return round(pixels * self.x * self.y, 1)
