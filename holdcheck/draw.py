@@ -13,6 +13,7 @@ from holdcheck.settings import Settings
 
 _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
+_MIDDLE_GREY = 3 * 110
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _MAX_SIDE = 1600
 
@@ -20,7 +21,7 @@ _MAX_SIDE = 1600
 def draw(photo: Path, result: Result, settings: Settings) -> NDArray[np.uint8]:
     """Draw `result` over its photo: RGB (H, W, 3), long side 1600 px at most."""
     wall = image.decode(photo, max_side=_MAX_SIDE, max_megapixels=settings.max_image_megapixels)
-    canvas = np.ascontiguousarray(wall.pixels)
+    canvas = np.array(wall.pixels)  # a copy of our own: a decoder may hand out read-only memory
     scale = canvas.shape[1] / result.image_width
     problem_of = {hold_id: problem for problem in result.problems for hold_id in problem.holds}
     for hold in result.hold_data:
@@ -37,8 +38,10 @@ def _draw_hold(canvas: NDArray[np.uint8], hold: Hold, problem: Problem | None, s
     # cv2 draws at 1/16 pixel with shift=4; a pixel's centre is the whole number.
     outline = ((np.array(hold.contour) * scale - 0.5) * 16).round().astype(np.int32)
     colour = problem.color_rgb if problem else hold.rgb
-    width = max(1, round(canvas.shape[1] / 700))
-    for line, thickness in ((_BLACK, 3 * width + 2), (_WHITE, 3 * width), (colour, 2 * width)):
+    width = max(2, round(canvas.shape[1] / 450))
+    # A casing of the opposite lightness: the line shows on any wall, whatever its colour.
+    casing = _BLACK if sum(colour) > _MIDDLE_GREY else _WHITE
+    for line, thickness in ((casing, 2 * width), (colour, width)):
         cv2.polylines(canvas, [outline], True, line, thickness, cv2.LINE_AA, shift=4)
     label = _label(hold, problem)
     if label:
