@@ -31,7 +31,12 @@ _IO_THREADS = 4
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
-    """The service under these settings; models load when it starts."""
+    """The service under these settings; models load when it starts.
+
+    Raises:
+        OSError: DATA_DIR cannot be used.
+    """
+    make_upload_dir(settings.upload_dir)
     app = FastAPI(
         title="holdcheck",
         version=__version__,
@@ -54,7 +59,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Listen at once, load meanwhile: /livez answers, /readyz follows."""
     service: Service = app.state.service
-    make_upload_dir(service.settings.upload_dir)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io"))
     loading = asyncio.create_task(_load_models(service))
     yield

@@ -39,10 +39,14 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True}]})
+
     ready: Literal[True] = True
 
 
 class Alive(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"alive": True}]})
+
     alive: Literal[True] = True
 
 

@@ -1,0 +1,50 @@
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from tests.backend import photos
+from tests.backend.server import Server, start
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Starts a server under the given settings; the same settings get the same server."""
+    servers: list[Server] = []
+
+    @cache
+    def start_once(**settings: str) -> Server:
+        servers.append(start(tmp_path_factory.mktemp("server"), settings))
+        return servers[-1]
+
+    yield start_once
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Server:
+    """The server as it comes, with the bundled detector."""
+    return start_server()
+
+
+@pytest.fixture(scope="session")
+def slow_server(start_server: StartServer) -> Server:
+    """One whose analyses take long enough to watch: large network input, every hold, batches of one."""
+    return start_server(
+        YOLO_IMG_SIZE="1920",
+        YOLO_CONF="0.02",
+        MAX_HOLDS="500",
+        MAX_IMAGE_SIZE="2400",
+        CLIP_MODEL="fake",
+        CLIP_BATCH_SIZE="1",
+        ALLOW_DUMMY="1",
+        MAX_QUEUE="2",
+    )
+
+
+@pytest.fixture(scope="session")
+def wall() -> bytes:
+    return photos.wall()

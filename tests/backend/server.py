@@ -1,0 +1,139 @@
+"""The real server, as a process of its own, and what the tests ask of it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx_sse
+
+ROOT = Path(__file__).parents[2]
+_LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
+_START_S = 20.0
+
+
+@dataclass
+class Server:
+    """One running server."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    data_dir: Path
+    log_file: Path
+    ready_s: float
+
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8")
+
+    def uploads(self) -> list[Path]:
+        return list((self.data_dir / "uploads").iterdir())
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=30, **options)
+
+    def post(self, photo: bytes, path: str = "/api/analyze-stream", **options: Any) -> httpx.Response:
+        return httpx.post(self.url + path, files={"image": ("photo", photo)}, timeout=60, **options)
+
+    def events(self, photo: bytes, **options: Any) -> list["Arrival"]:
+        """Stream one analysis with httpx-sse, an implementation that is not ours."""
+        with httpx.Client(timeout=60) as client:
+            return list(self.stream(client, photo, **options))
+
+    def stream(self, client: httpx.Client, photo: bytes, **options: Any) -> Iterator["Arrival"]:
+        url = f"{self.url}/api/analyze-stream"
+        files = {"image": ("photo", photo)}
+        with httpx_sse.connect_sse(client, "POST", url, files=files, **options) as source:
+            source.response.raise_for_status()
+            for event in source.iter_sse():
+                yield Arrival(time.monotonic(), event.id, event.event, event.json())
+
+    def stop(self, timeout_s: float = 15) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An event and the moment it came."""
+
+    at: float
+    id: str
+    name: str
+    data: dict[str, Any]
+
+    @property
+    def step(self) -> str:
+        return str(self.data["step"])
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's, without anybody's settings, and with these."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+
+
+def start(folder: Path, settings: Mapping[str, str]) -> Server:
+    """Start a server that knows only these settings, and wait until its models are loaded or missed."""
+    log_file = folder / "log"
+    begin = time.monotonic()
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend", "--port", "0"],
+            env=environment({"DATA_DIR": str(folder / "data"), **settings}),
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        url = _wait_for_url(process, log_file, begin)
+        ready_s = _wait_for_models(url, begin)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return Server(process, url, folder / "data", log_file, ready_s)
+
+
+def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path, begin: float) -> str:
+    while time.monotonic() - begin < _START_S:
+        found = _LISTENS.search(log_file.read_text(encoding="utf-8"))
+        if found:
+            return found[1]
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+    raise AssertionError(f"the server did not start:\n{log_file.read_text(encoding='utf-8')}")
+
+
+def _wait_for_models(url: str, begin: float) -> float:
+    while time.monotonic() - begin < _START_S:
+        try:
+            answer = httpx.get(f"{url}/readyz")
+        except httpx.TransportError:
+            continue
+        if answer.status_code == 200 or "loading" not in answer.text:
+            return time.monotonic() - begin
+        time.sleep(0.01)
+    raise AssertionError("the models did not load")
+
+
+def problem(answer: httpx.Response) -> dict[str, Any]:
+    """The answer's problem details, after a look at what every one of them must have."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    details: dict[str, Any] = json.loads(answer.content)
+    assert details.keys() == {"type", "title", "status", "detail", "code", "instance"}
+    assert details["status"] == answer.status_code
+    assert details["type"] == f"urn:holdcheck:problem:{details['code']}"
+    assert details["instance"] == f"urn:holdcheck:request:{answer.headers['x-request-id']}"
+    assert details["title"]
+    assert details["detail"]
+    return details

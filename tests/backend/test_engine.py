@@ -1,0 +1,187 @@
+"""The in-process engine alone, for what a healthy server never does."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from backend.app import create_app
+from backend.errors import ShuttingDown
+from backend.events import Event
+from backend.jobs import Job
+from backend.queue import InProcessEngine
+from backend.settings import ServiceSettings
+from holdcheck import memory, pipeline
+from holdcheck.errors import AnalysisCancelled, CorruptPhoto
+from holdcheck.pipeline import StageEvent
+
+JOB = Job(Path("none.jpg"))
+
+
+def _settings(**settings: Any) -> ServiceSettings:
+    return ServiceSettings(allow_dummy=True, yolo_weights="fake", clip_model="fake", **settings)
+
+
+def _with_engine(test: Callable[[InProcessEngine], Awaitable[None]]) -> None:
+    async def run() -> None:
+        engine = InProcessEngine(_settings())
+        await engine.start()
+        try:
+            await test(engine)
+        finally:
+            await engine.stop()
+
+    asyncio.run(run())
+
+
+async def _events(engine: InProcessEngine) -> list[Event]:
+    return [event async for event in engine.analyze(JOB)]
+
+
+def _pipeline_that(act: Callable[[], None]) -> Callable[..., Iterator[StageEvent]]:
+    def analyze(*_: object, **__: object) -> Iterator[StageEvent]:
+        yield StageEvent("detection", 10, {}, memory.snapshot())
+        act()
+
+    return analyze
+
+
+def _raise(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def _do_nothing() -> None: ...
+
+
+def _wait_for(signal: threading.Event) -> Callable[[], None]:
+    def act() -> None:
+        assert signal.wait(10)
+
+    return act
+
+
+async def _until_idle(engine: InProcessEngine) -> None:
+    while engine.load().running:  # noqa: ASYNC110 (there is no event for it, and a test may poll)
+        await asyncio.sleep(0.01)
+
+
+def test_an_unexpected_failure_is_an_internal_error_and_its_traceback_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pipeline, "analyze", _pipeline_that(_raise(ZeroDivisionError("at /secret/path"))))
+
+    async def test(engine: InProcessEngine) -> None:
+        events = await _events(engine)
+        assert (events[-1].step, events[-1].data["code"]) == ("error", "internal_error")
+        assert "secret" not in events[-1].json
+        assert events[-1].progress == 10
+
+    _with_engine(test)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_photo_that_fails_late_is_an_error_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "analyze", _pipeline_that(_raise(CorruptPhoto("It is damaged."))))
+
+    async def test(engine: InProcessEngine) -> None:
+        last = (await _events(engine))[-1]
+        assert (last.data["code"], last.message) == ("photo_corrupt", "It is damaged.")
+
+    _with_engine(test)
+
+
+def test_the_next_job_runs_after_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fates = iter((_raise(RuntimeError("first")), _do_nothing))
+    monkeypatch.setattr(pipeline, "analyze", _pipeline_that(lambda: next(fates)()))
+
+    async def test(engine: InProcessEngine) -> None:
+        first, second = await asyncio.gather(_events(engine), _events(engine))
+        assert (first[-1].step, second[-1].step) == ("error", "detection")
+
+    _with_engine(test)
+
+
+def test_draining_ends_those_who_wait_and_lets_the_running_one_finish(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(engine: InProcessEngine) -> None:
+        go_on = threading.Event()
+        monkeypatch.setattr(
+            pipeline,
+            "analyze",
+            _pipeline_that(_wait_for(go_on)),
+        )
+        running, waiting = asyncio.create_task(_events(engine)), asyncio.create_task(_events(engine))
+        await asyncio.sleep(0.05)
+        engine.drain()
+        assert (await waiting)[-1].data["code"] == "shutting_down"
+        with pytest.raises(ShuttingDown):
+            engine.analyze(JOB)
+        go_on.set()
+        assert (await running)[-1].step == "detection"
+
+    _with_engine(test)
+
+
+def test_a_slow_reader_piles_up_little_and_misses_only_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    def analyze(*_: object, **__: object) -> Iterator[StageEvent]:
+        for done in range(1000):
+            yield StageEvent("clustering", 30, {"done": done, "total": 1000}, memory.snapshot())
+        yield StageEvent("clustering_complete", 80, {"problems_count": 0}, memory.snapshot())
+
+    monkeypatch.setattr(pipeline, "analyze", analyze)
+
+    async def test(engine: InProcessEngine) -> None:
+        reader = engine.analyze(JOB)
+        await _until_idle(engine)
+        events = [event async for event in reader]
+        assert len(events) < 1000
+        assert events[-1].step == "clustering_complete"
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+    _with_engine(test)
+
+
+def test_leaving_stops_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = 0
+
+    def analyze(*_: object, should_stop: Callable[[], bool], **__: object) -> Iterator[StageEvent]:
+        nonlocal batches
+        while not should_stop():
+            batches += 1
+            yield StageEvent("detection", 10, {}, memory.snapshot())
+        raise AnalysisCancelled("stopped")
+
+    monkeypatch.setattr(pipeline, "analyze", analyze)
+
+    async def test(engine: InProcessEngine) -> None:
+        reader = engine.analyze(JOB)
+        while (await anext(reader)).step != "detection":
+            pass
+        await reader.aclose()
+        await _until_idle(engine)
+
+    _with_engine(test)
+    assert batches > 0
+
+
+def test_an_unexpected_error_outside_a_stream_is_a_bare_500(tmp_path: Path) -> None:
+    app = create_app(_settings(data_dir=tmp_path))
+    app.state.service = None  # every route that asks it breaks
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/api/health")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"
+    assert "NoneType" not in answer.text

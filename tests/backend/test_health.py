@@ -1,0 +1,144 @@
+"""How the service says how it is."""
+
+import json
+from pathlib import Path
+
+import httpx
+
+from holdcheck.result import MemoryUsage
+from tests.backend.conftest import StartServer
+from tests.backend.server import Server, problem
+
+
+def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> None:
+    health = server.get("/api/health").json()
+    assert health.keys() == {
+        "status",
+        "version",
+        "component_status",
+        "models",
+        "memory",
+        "is_dummy",
+        "error_reason",
+        "queue",
+    }
+    (detector,) = health["models"]
+    assert detector["source"] == "bundled"
+    assert len(detector["sha256"]) == 64
+    assert detector.keys() == {"name", "source", "precision", "sha256", "is_dummy"}
+    assert MemoryUsage.model_validate(health["memory"]).rss_mb > 20
+
+
+def test_without_clip_the_service_is_degraded_and_says_what_to_do(server: Server) -> None:
+    health = server.get("/api/health").json()
+    assert health["status"] == "degraded"
+    assert health["component_status"] == {"yolo": True, "clip": False}
+    assert "make models" in health["error_reason"]
+    assert health["is_dummy"] is False
+    assert "[CLIP-FALLBACK]" in server.log()
+
+
+def test_probes_answer_and_are_not_cached(server: Server) -> None:
+    for path in ("/livez", "/readyz"):
+        answer = server.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_server_is_ready_in_a_second_and_a_half(start_server: StartServer) -> None:
+    # A fresh process; the shared one may have started while other tests kept the machine busy.
+    assert start_server(LOG_LEVEL="debug").ready_s < 1.5
+
+
+def test_without_a_detector_it_lives_but_is_not_ready(start_server: StartServer, wall: bytes) -> None:
+    server = start_server(YOLO_WEIGHTS="never-prepared")
+    assert server.get("/livez").status_code == 200
+    refused = (server.get("/readyz"), server.post(wall), server.post(wall, "/api/analyze"))
+    for answer in refused:
+        assert (answer.status_code, problem(answer)["code"]) == (503, "not_ready")
+        assert int(answer.headers["retry-after"]) > 0
+        assert "never-prepared" in problem(answer)["detail"]
+    health = server.get("/api/health").json()
+    assert health["status"] == "unavailable"
+    assert health["component_status"]["yolo"] is False
+    assert "never-prepared" in health["error_reason"]
+
+
+def test_a_dummy_says_so_everywhere(start_server: StartServer, wall: bytes) -> None:
+    server = start_server(YOLO_WEIGHTS="never-prepared", ALLOW_DUMMY="1")
+    assert server.get("/readyz").status_code == 200
+    assert server.get("/api/health").json()["is_dummy"] is True
+    assert server.post(wall, "/api/analyze").json()["is_dummy"] is True
+    assert server.events(wall)[-1].data["result"]["is_dummy"] is True
+
+
+def test_the_start_says_where_what_how_much_and_what_to_try(server: Server) -> None:
+    log = server.log()
+    detector = server.get("/api/health").json()["models"][0]
+    assert f"listens on {server.url}" in log
+    assert f"curl -N -F image=@PHOTO.jpg {server.url}/api/analyze-stream" in log
+    assert f"model {detector['name']}" in log
+    assert "[memory] yolo loaded: " in log
+    assert "ready, models loaded in" in log
+
+
+def test_json_logs_are_one_object_a_line_with_one_request_id(start_server: StartServer, wall: bytes) -> None:
+    server = start_server(LOG_FORMAT="json")
+    server.post(wall, headers={"X-Request-ID": "from-the-phone.1"})
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    mine = [line for line in lines if line["request_id"] == "from-the-phone.1"]
+    stages = {line["step"]: line for line in mine if "step" in line}
+    assert {"detection", "detection_complete", "complete"} <= stages.keys()
+    assert all(MemoryUsage.model_validate(line["memory"]) for line in stages.values())
+    assert mine[-1]["message"] == "request"
+    assert (mine[-1]["status"], mine[-1]["path"]) == (200, "/api/analyze-stream")
+
+
+def test_text_logs_carry_the_request_id_and_the_memory(server: Server, wall: bytes) -> None:
+    server.post(wall, headers={"X-Request-ID": "textline"})
+    mine = [line for line in server.log().splitlines() if "[textline]" in line]
+    assert any("detection_complete" in line and "rss=" in line and "holds_count=" in line for line in mine)
+
+
+def test_the_first_page_leads_on(server: Server) -> None:
+    answer = server.get("/")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'href="docs"' in answer.text
+
+
+def test_photos_of_a_killed_server_are_gone_after_the_next_start(
+    tmp_path: Path, start_server: StartServer
+) -> None:
+    leftover = tmp_path / "data" / "uploads" / "abc"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"photo")
+    start_server(DATA_DIR=str(tmp_path / "data"))
+    assert not leftover.exists()
+
+
+def test_paths_that_do_not_exist_are_problems(server: Server) -> None:
+    answer = server.get("/api/nothing")
+    assert answer.status_code == 404
+    assert problem(answer)["code"] == "not_found"
+
+
+def test_a_sane_request_id_is_kept_and_another_replaced(server: Server) -> None:
+    kept = server.get("/livez", headers={"X-Request-ID": "abc-123"})
+    assert kept.headers["x-request-id"] == "abc-123"
+    for hostile in ("a b", "x" * 65, "é", "{}"):
+        replaced = server.get("/livez", headers=httpx.Headers({"X-Request-ID": hostile}, encoding="utf-8"))
+        assert len(replaced.headers["x-request-id"]) == 32
+
+
+def test_no_origin_may_call_unless_it_is_named(start_server: StartServer, server: Server) -> None:
+    origin = {"Origin": "https://wall.example"}
+    assert "access-control-allow-origin" not in server.get("/livez", headers=origin).headers
+    open_server = start_server(CORS_ORIGINS="https://wall.example, https://gym.example:8443")
+    answer = open_server.get("/livez", headers=origin)
+    assert answer.headers["access-control-allow-origin"] == "https://wall.example"
+    other = open_server.get("/livez", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+    preflight = httpx.options(
+        f"{open_server.url}/api/analyze-stream", headers={**origin, "Access-Control-Request-Method": "POST"}
+    )
+    assert preflight.status_code == 200

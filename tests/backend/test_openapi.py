@@ -1,0 +1,84 @@
+"""What /docs shows."""
+
+from typing import Any
+
+import pytest
+
+from backend.errors import Problem
+from backend.openapi import HEALTH_EXAMPLE, RESULT_EXAMPLE
+from backend.routers.health import Health
+from holdcheck.result import Result
+from tests.backend.server import Server
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def description(server: Server) -> Json:
+    answer: Json = server.get("/openapi.json").json()
+    return answer
+
+
+def _operations(description: Json) -> list[Json]:
+    return [operation for path in description["paths"].values() for operation in path.values()]
+
+
+def test_the_docs_page_is_there(server: Server) -> None:
+    assert "swagger-ui" in server.get("/docs").text
+
+
+def test_every_path_of_the_contract_is_described(description: Json) -> None:
+    assert description["paths"].keys() == {
+        "/api/analyze-stream",
+        "/api/analyze",
+        "/api/health",
+        "/livez",
+        "/readyz",
+    }
+
+
+def test_every_reference_resolves(description: Json) -> None:
+    def check(node: Any) -> None:
+        if isinstance(node, dict):
+            if reference := node.get("$ref"):
+                target = description
+                for part in reference.removeprefix("#/").split("/"):
+                    target = target[part]
+            for value in node.values():
+                check(value)
+        elif isinstance(node, list):
+            for value in node:
+                check(value)
+
+    check(description)
+
+
+def test_every_answer_has_an_example(description: Json) -> None:
+    schemas = description["components"]["schemas"]
+    for operation in _operations(description):
+        for status, response in operation["responses"].items():
+            assert response["description"], status
+            for media in response["content"].values():
+                name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
+                shown = media.get("example") or media.get("examples") or schemas[name].get("examples")
+                assert shown, (operation["summary"], status)
+
+
+def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json) -> None:
+    for operation in _operations(description):
+        for status, response in operation["responses"].items():
+            examples = response["content"].get("application/problem+json", {}).get("examples", {})
+            for code, example in examples.items():
+                problem = Problem.model_validate(example["value"])
+                assert (problem.code, str(problem.status)) == (code, status)
+
+
+def test_the_examples_are_true_to_their_models() -> None:
+    Result.model_validate(RESULT_EXAMPLE)
+    Health.model_validate(HEALTH_EXAMPLE)
+
+
+def test_the_upload_is_described(description: Json) -> None:
+    for path in ("/api/analyze-stream", "/api/analyze"):
+        content = description["paths"][path]["post"]["requestBody"]["content"]
+        assert content["multipart/form-data"]["schema"]["properties"].keys() == {"image", "wall_angle"}

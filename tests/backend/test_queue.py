@@ -1,0 +1,144 @@
+"""One analysis at a time: waiting, leaving, refusing, and a loop that always answers."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import httpx
+import pytest
+
+from tests.backend.server import Arrival, Server, problem
+
+
+def _wait_until_idle(server: Server, within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if server.get("/api/health").json()["queue"] == {"running": 0, "waiting": 0}:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the queue did not empty")
+
+
+def _queue(server: Server) -> dict[str, int]:
+    queue: dict[str, int] = server.get("/api/health").json()["queue"]
+    return queue
+
+
+@pytest.fixture
+def idle_server(slow_server: Server) -> Server:
+    _wait_until_idle(slow_server)
+    return slow_server
+
+
+def test_two_photos_are_analysed_one_after_the_other(idle_server: Server, wall: bytes) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(idle_server.events, wall) for _ in range(2)]
+        first, second = sorted((each.result() for each in both), key=lambda events: events[-1].at)
+    positions = [event.data["position"] for event in second if event.step == "queued"]
+    assert positions == [1, 0]
+    assert [event.data["position"] for event in first if event.step == "queued"] == [0]
+    assert _came(second, "upload") >= _came(first, "complete") - 0.1
+
+
+def _came(events: list[Arrival], step: str) -> float:
+    return next(event.at for event in events if event.step == step)
+
+
+def test_a_full_queue_refuses_with_a_time_to_come_back(idle_server: Server, wall: bytes) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        taken = [pool.submit(idle_server.events, wall) for _ in range(3)]
+        while _queue(idle_server) != {"running": 1, "waiting": 2}:
+            assert not any(each.done() for each in taken)
+            time.sleep(0.01)
+        answer = idle_server.post(wall)
+        assert (answer.status_code, problem(answer)["code"]) == (503, "queue_full")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert all(each.result()[-1].step == "complete" for each in taken)
+
+
+def test_a_client_that_leaves_while_running_frees_the_queue_and_the_disk(
+    idle_server: Server, wall: bytes
+) -> None:
+    with httpx.Client(timeout=30) as client, closing(idle_server.stream(client, wall)) as events:  # type: ignore[type-var]
+        while next(events).step != "detection_complete":
+            pass
+    left = time.monotonic()
+    _wait_until_idle(idle_server)
+    assert time.monotonic() - left < 5
+    assert idle_server.uploads() == []
+    assert "the analysis was cancelled" in idle_server.log()
+
+
+def test_a_client_that_leaves_while_waiting_is_forgotten(idle_server: Server, wall: bytes) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(idle_server.events, wall)
+        while _queue(idle_server)["running"] == 0:
+            time.sleep(0.01)
+        with httpx.Client(timeout=30) as client, closing(idle_server.stream(client, wall)) as events:  # type: ignore[type-var]
+            assert next(events).data["position"] == 1
+            assert _queue(idle_server) == {"running": 1, "waiting": 1}
+        deadline = time.monotonic() + 2
+        while _queue(idle_server)["waiting"]:
+            assert time.monotonic() < deadline
+        assert running.result()[-1].step == "complete"
+    assert idle_server.uploads() == []
+
+
+def test_a_client_that_leaves_the_plain_answer_frees_the_queue_too(idle_server: Server, wall: bytes) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{idle_server.url}/api/analyze", files={"image": wall}, timeout=httpx.Timeout(30, read=0.3)
+        )
+    _wait_until_idle(idle_server, within_s=5)
+    assert idle_server.uploads() == []
+
+
+def test_a_client_that_leaves_during_the_upload_leaves_no_file(idle_server: Server) -> None:
+    def broken() -> object:
+        yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + b"x" * 100_000
+        while not idle_server.uploads():
+            time.sleep(0.01)
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        httpx.post(
+            f"{idle_server.url}/api/analyze-stream",
+            content=broken(),  # type: ignore[arg-type]
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+        )
+    deadline = time.monotonic() + 2
+    while idle_server.uploads():
+        assert time.monotonic() < deadline
+
+
+def test_livez_answers_within_50_ms_while_an_analysis_runs(idle_server: Server, wall: bytes) -> None:
+    took_s: list[float] = []
+    running = threading.Event()
+    running.set()
+
+    def ask() -> None:
+        with httpx.Client(timeout=10) as client:
+            while running.is_set():
+                start = time.perf_counter()
+                assert client.get(f"{idle_server.url}/livez").status_code == 200
+                took_s.append(time.perf_counter() - start)
+                time.sleep(0.005)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        for _ in range(2):
+            assert idle_server.events(wall)[-1].step == "complete"
+        running.clear()
+        asking.result()
+    assert len(took_s) > 100
+    assert sorted(took_s)[int(0.99 * len(took_s))] < 0.050
+
+
+def test_a_waiting_photo_lies_on_disk_for_its_owner_only(idle_server: Server, wall: bytes) -> None:
+    with httpx.Client(timeout=30) as client, closing(idle_server.stream(client, wall)) as events:  # type: ignore[type-var]
+        next(events)
+        (photo,) = idle_server.uploads()
+        assert photo.stat().st_mode & 0o777 == 0o600
+        assert photo.parent.stat().st_mode & 0o777 == 0o700
+        assert photo.read_bytes() == wall

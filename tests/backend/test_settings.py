@@ -1,0 +1,98 @@
+"""A value that makes no sense stops the start with one line."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.backend.conftest import StartServer
+from tests.backend.server import environment
+
+
+def _start(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "backend", *arguments],
+        env=environment(settings),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "80000"),
+        ("MAX_UPLOAD_MB", "0"),
+        ("MAX_QUEUE", "-1"),
+        ("JOB_TIMEOUT_S", "soon"),
+        ("JOB_TTL_S", "-5"),
+        ("CORS_ORIGINS", "wall.example"),
+        ("RATE_LIMIT", "30/minute"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("CLIP_BATCH_SIZE", "0"),
+        ("YOLO_IMG_SIZE", "641"),
+        ("YOLO_CONF", "1.5"),
+        ("MAX_HOLDS", "many"),
+        ("OMP_NUM_THREADS", "0"),
+        ("RUNTIME", "tensorflow"),
+        ("DEVICE", "tpu"),
+    ],
+)
+def test_nonsense_is_one_line_that_names_variable_and_value(tmp_path: Path, name: str, value: str) -> None:
+    ended = _start(tmp_path, **{name: value})
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert name in line
+    assert value in line
+    assert not ended.stdout
+
+
+def test_keys_are_not_silently_ignored_and_never_printed(tmp_path: Path) -> None:
+    ended = _start(tmp_path, API_KEYS="s3cret,other")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "API_KEYS" in line
+    assert "not available in this version" in line
+    assert "s3cret" not in line
+
+
+def test_dotenv_is_read_and_validated(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MAX_HOLDS=0\n")
+    ended = _start(tmp_path)
+    assert ended.returncode == 2
+    assert "MAX_HOLDS" in ended.stderr
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = _start(tmp_path, "--port", str(taken.getsockname()[1]))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "cannot listen on 127.0.0.1" in line
+
+
+def test_a_data_dir_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = _start(tmp_path, "--port", "0", DATA_DIR=str(tmp_path / "file"))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "DATA_DIR" in line
+
+
+def test_help_explains_the_options(tmp_path: Path) -> None:
+    ended = _start(tmp_path, "--help")
+    assert ended.returncode == 0
+    assert "--port" in ended.stdout
+    assert "--host" in ended.stdout
+
+
+def test_sigterm_ends_it_cleanly(start_server: StartServer) -> None:
+    server = start_server(JOB_TTL_S="60")
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
