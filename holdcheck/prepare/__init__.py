@@ -1,0 +1,70 @@
+"""prepare: from real weights to the artefacts that the server maps. Heavy, run once, never in the server."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from holdcheck.errors import PrepareError
+from holdcheck.manifest import Manifest, slug
+from holdcheck.settings import Settings
+
+__all__ = ["prepare_clip", "prepare_yolo", "run"]
+
+_NEEDED = ("torch", "torchvision", "open_clip", "ultralytics", "onnx")
+
+
+def run(
+    clip: str | None,
+    yolo: str | Path | None,
+    random_weights: bool,
+    settings: Settings,
+    report: Callable[[str], None],
+) -> None:
+    """What `python -m holdcheck prepare` does; with neither model named, it prepares CLIP_MODEL.
+
+    Args:
+        clip: as for `prepare_clip`.
+        yolo: an ultralytics segmentation `.pt`; with `random_weights`, an architecture's name.
+        report: takes progress, a line at a time.
+
+    Raises:
+        PrepareError: one line that says what to do. Older artefacts are untouched.
+    """
+    if clip is None and yolo is None:
+        clip = settings.clip_model
+    if yolo is not None:
+        prepare_yolo(yolo, settings.models_dir, report, random_weights=random_weights)
+    if clip is not None:
+        prepare_clip(clip, settings.models_dir, report, random_weights=random_weights)
+
+
+def prepare_clip(
+    name: str, models_dir: Path, report: Callable[[str], None], *, random_weights: bool = False
+) -> Manifest:
+    """Write MODELS_DIR/clip/<slug>; see `holdcheck.prepare.clip.prepare_clip`."""
+    _require_packages()
+    from holdcheck.prepare import clip
+
+    folder = models_dir / "clip" / slug(name)
+    return clip.prepare_clip(
+        name, folder, report, downloads=models_dir / "checkpoints", random_weights=random_weights
+    )
+
+
+def prepare_yolo(
+    weights: str | Path, models_dir: Path, report: Callable[[str], None], *, random_weights: bool = False
+) -> Manifest:
+    """Write MODELS_DIR/yolo/<slug>; see `holdcheck.prepare.yolo.prepare_yolo`."""
+    _require_packages()
+    from holdcheck.prepare import yolo
+
+    folder = models_dir / "yolo" / slug(str(weights))
+    return yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+
+
+def _require_packages() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise PrepareError(
+            f"prepare needs {', '.join(missing)}: run `make models`, or pip install holdcheck[models]"
+        )

@@ -71,7 +71,7 @@ def now() -> str:
 
 
 def _take_place(aside: Path, folder: Path) -> None:
-    """Two renames, since one cannot replace a folder that holds files; the first is undone if the second fails."""
+    """Two renames, since one cannot replace a full folder; the first is undone if the second fails."""
     retired = aside.with_name(aside.name + ".old")
     with suppress(FileNotFoundError):
         folder.rename(retired)
@@ -102,5 +102,9 @@ def _sync(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> PrepareError:
     if error.errno == errno.ENOSPC:
-        return PrepareError(f"the disk under {path} is full; free some space, or set MODELS_DIR to another disk")
-    return PrepareError(f"{path} cannot be written: {error.strerror or error}; set MODELS_DIR to a writable place")
+        return PrepareError(
+            f"the disk under {path} is full; free some space, or set MODELS_DIR to another disk"
+        )
+    return PrepareError(
+        f"{path} cannot be written: {error.strerror or error}; set MODELS_DIR to a writable place"
+    )

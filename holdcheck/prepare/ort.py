@@ -7,8 +7,10 @@ import onnxruntime
 _ERRORS_ONLY = 3
 
 
-def write_ort(source: Path, target: Path) -> None:
+def write_ort(source: Path, target: Path, *, keep_casts: bool = False) -> None:
     """Optimise an ONNX file and save it in the ORT format.
+
+    `keep_casts` leaves fp16 weights as they are; folding would write them out as fp32.
 
     Extended level at most: the level above rearranges weights for the CPU that happens to run prepare.
     """
@@ -21,4 +23,9 @@ def write_ort(source: Path, target: Path) -> None:
     options.add_session_config_entry("session.save_model_format", "ORT")
     # Packed weights would be a second copy of each, in memory that prepare does not have.
     options.add_session_config_entry("session.disable_prepacking", "1")
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(
+        str(source),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["ConstantFolding"] if keep_casts else None,
+    )

@@ -29,12 +29,13 @@ def prepare_yolo(
     """Export segmentation weights and write the artefact folder.
 
     Args:
-        weights: an ultralytics `.pt`, or a state dict with `architecture`; with `random_weights`, an architecture such as `yolo11n-seg`.
+        weights: an ultralytics `.pt`, or a state dict with `architecture`; with `random_weights`, the name of
+            an architecture such as `yolo11n-seg`.
         folder: where the artefact goes, replaced whole.
         report: takes progress, a line at a time.
         architecture: names what a bare `.safetensors` state dict belongs to.
-        classes: class names of random weights and state dicts; a `.pt` brings its own. One called `volume` is a volume,
-            whatever else there is is a hold.
+        classes: class names of random weights and state dicts; a `.pt` brings its own. What is
+            called `volume` is a volume, whatever else there is is a hold.
         name, source, licence: for the manifest; by default the file's name.
 
     Raises:

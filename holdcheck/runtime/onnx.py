@@ -18,7 +18,7 @@ _ERRORS_ONLY = 3
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """What keeps a session's own memory small: weights stay in the mapped file, and no pool outlives a call."""
+    """What keeps a session's own memory small: weights stay in the file, no pool outlives a call."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads

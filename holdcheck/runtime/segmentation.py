@@ -149,7 +149,9 @@ def export(segmenter: Segmenter, path: Path) -> None:
     # 448 x 640: a size that no axis of the head shares with another, so that none is taken for a constant.
     example = torch.zeros((1, 14 * STRIDE, 20 * STRIDE, 3), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the TorchScript exporter: deprecated, and what ultralytics itself uses
+        warnings.simplefilter(
+            "ignore"
+        )  # the TorchScript exporter: deprecated, and what ultralytics itself uses
         torch.onnx.export(
             segmenter,
             (example,),
