@@ -1,9 +1,37 @@
 """From a photo's bytes to upright RGB pixels: sniffed, limited, decoded at a reduced scale."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from holdcheck.errors import (
+    CorruptPhoto,
+    EmptyPhoto,
+    PhotoError,
+    PhotoNeedsTooMuchMemory,
+    PhotoTooManyPixels,
+    TruncatedPhoto,
+)
+from holdcheck.formats import decoder, isobmff, jpeg, png, webp
+from holdcheck.formats.cost import estimate_decode_mib
+from holdcheck.formats.header import PhotoHeader
+from holdcheck.formats.sniff import SNIFFED_BYTES, sniff
+
+__all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what turns the stored picture upright (EXIF 2.32, section 4.6.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +43,75 @@ class WallImage:
     original_width: int
     """Pixels of the upright original photo, in which every answer is given."""
     original_height: int
+
+
+def probe(path: Path, max_megapixels: float) -> PhotoHeader:
+    """Read what the file says about itself: its format by its content, its size, whether it is all there.
+
+    No pixel is decoded and the file is never held in memory. A photo that passes may still turn out damaged
+    when it is decoded.
+
+    Raises:
+        EmptyPhoto, UnsupportedPhoto, TruncatedPhoto, CorruptPhoto: what the file is instead of a photo.
+        PhotoTooManyPixels: more than `max_megapixels`.
+    """
+    with path.open("rb") as file:
+        start = file.read(SNIFFED_BYTES)
+        if not start:
+            raise EmptyPhoto("The photo is empty: no bytes came.")
+        kind = sniff(start)
+        if kind == "HEIC" or kind == "AVIF":
+            header = isobmff.read_header(file, kind)
+        else:
+            header = {"JPEG": jpeg, "PNG": png, "WebP": webp}[kind].read_header(file)
+    if header.megapixels > max_megapixels:
+        raise PhotoTooManyPixels(
+            f"The photo has {header.width} x {header.height} pixels, {header.megapixels:.0f} megapixels; "
+            f"at most {max_megapixels:g} are accepted. Send it smaller."
+        )
+    return header
+
+
+def decode(path: Path, max_side: int, max_megapixels: float, available_mib: float | None = None) -> WallImage:
+    """Decode a photo upright, in sRGB, no larger than `max_side` on its long side.
+
+    A smaller photo keeps its size. The first frame of an animation, the first image of a sequence.
+
+    Args:
+        available_mib: memory that the decode may take; None for no limit.
+
+    Raises:
+        PhotoNeedsTooMuchMemory: `estimate_decode_mib` is more than is available.
+        PhotoError: as `probe`, or what the decoder found.
+    """
+    header = probe(path, max_megapixels)
+    needed = estimate_decode_mib(header, max_side)
+    if available_mib is not None and needed > available_mib:
+        raise PhotoNeedsTooMuchMemory(_too_much(header, needed, available_mib))
+    try:
+        picture = decoder.decode(path, header, max_side)
+        if header.orientation in _UPRIGHT:
+            picture = picture.transpose(_UPRIGHT[header.orientation])
+    except PhotoError:
+        raise
+    except MemoryError:
+        raise PhotoNeedsTooMuchMemory(_too_much(header, needed, available_mib)) from None
+    except Exception as error:  # decoders raise whatever comes up inside them
+        raise _explain(error, header) from error
+    return WallImage(np.asarray(picture), header.width, header.height)
+
+
+def _too_much(header: PhotoHeader, needed: float, available: float | None) -> str:
+    left = "" if available is None else f" and {available:.0f} are left"
+    kind = "progressive JPEG" if header.progressive else header.format
+    return (
+        f"Decoding this {kind} of {header.megapixels:.0f} megapixels needs {needed:.0f} MiB of memory{left}. "
+        "Send it smaller, or as a baseline JPEG."
+    )
+
+
+def _explain(error: Exception, header: PhotoHeader) -> PhotoError:
+    text = str(error).lower()
+    if isinstance(error, EOFError) or "truncated" in text or "end of file" in text:
+        return TruncatedPhoto(f"This {header.format} file ends before its picture does; send the whole file.")
+    return CorruptPhoto(f"This {header.format} file is damaged: its picture cannot be decoded.")

@@ -1,0 +1,1 @@
+"""Photo formats: what a file is, what its header says, what its decode costs, and the decode itself."""

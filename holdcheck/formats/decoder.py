@@ -1,0 +1,159 @@
+"""The decode of each format into a small RGB picture, still as the file stores it: not yet turned upright.
+
+A JPEG is decoded at a reduced scale. The others can only be decoded whole: the result is then read in bands
+that are turned into RGB and averaged down one at a time, so that no second full-size picture ever exists.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import AvifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from holdcheck.formats import profile
+from holdcheck.formats.header import PhotoHeader
+
+# The header was checked against MAX_IMAGE_MEGAPIXELS before; Pillow's own global limit would only surprise.
+Image.MAX_IMAGE_PIXELS = None
+
+_BAND_PIXELS = 1_000_000
+_BACKDROP = (128, 128, 128)
+"""Behind transparent pixels: without hue, far from chalk-white and black, it reads as wall, not as hold."""
+
+_Band = Callable[[int, int], Image.Image]
+"""Rows top..bottom of a decoded picture, in RGB."""
+
+
+def decode(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+    """RGB picture in sRGB whose long side is at most `max_side`, in the file's own orientation.
+
+    Raises:
+        OSError, SyntaxError, ValueError, ...: whatever the decoder has to say about a damaged file.
+    """
+    if header.format == "JPEG":
+        return _jpeg(path, header, max_side)
+    if header.format == "WebP" and not header.animated:
+        return _webp(path, header, max_side)
+    if header.format == "HEIC":
+        return _heic(path, header, max_side)
+    with _opened(path, header) as picture:
+        _check_size(picture.size, header)
+        picture.load()
+        return profile.to_srgb(_shrunk_whole(picture, max_side), picture.info.get("icc_profile"))
+
+
+def _opened(path: Path, header: PhotoHeader) -> ImageFile.ImageFile:
+    # The plugins by name: Image.open would try dozens of formats that are not accepted.
+    if header.format == "PNG":
+        return PngImagePlugin.PngImageFile(path)
+    if header.format == "AVIF":
+        return AvifImagePlugin.AvifImageFile(path)
+    return WebPImagePlugin.WebPImageFile(path)
+
+
+def _jpeg(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+    # Not Image.open: it would read a phone's MPO as a sequence. The first image is a JPEG like any other.
+    with JpegImagePlugin.JpegImageFile(path) as picture:
+        _check_size(picture.size, header)
+        target = _fit(picture.size, max_side)
+        drafted = picture.draft(None, target)
+        picture.load()
+        box = drafted[1] if drafted else (0, 0, *picture.size)
+        small = picture.resize(target, Image.Resampling.LANCZOS, box) if target != picture.size else picture
+        return profile.to_srgb(small, picture.info.get("icc_profile"))
+
+
+def _webp(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+    # Pillow's decoder keeps four copies of the canvas, 16 bytes a pixel; OpenCV's two of 3. Mapped, not read.
+    data = np.memmap(path, dtype=np.uint8, mode="r")
+    halve = not header.alpha and max(header.width, header.height) >= 2 * max_side
+    flags = cv2.IMREAD_REDUCED_COLOR_2 if halve else cv2.IMREAD_UNCHANGED
+    pixels: NDArray[Any] | None = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        raise ValueError("not decodable")
+    order = [2, 1, 0, 3][: pixels.shape[2]]
+    mode = "RGBA" if pixels.shape[2] == 4 else "RGB"
+    small = _shrunk(
+        (pixels.shape[1], pixels.shape[0]),
+        lambda top, bottom: _from_array(pixels[top:bottom][..., order], mode),
+        max_side,
+    )
+    return profile.to_srgb(small, _stored_profile(path, header))
+
+
+def _stored_profile(path: Path, header: PhotoHeader) -> bytes | None:
+    if header.profile_at is None:
+        return None
+    offset, length = header.profile_at
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def _heic(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+    import pi_heif  # 3 MiB, only for those who send it
+
+    pi_heif.options.DECODE_THREADS = 1
+    pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
+    with path.open("rb") as file:
+        container = pi_heif.HeifFile(file, remove_stride=False)
+    picture = container[container.primary_index]
+    _check_size(picture.size, header)
+    pixels: NDArray[np.uint8] = np.asarray(picture)
+    mode, (width, height) = picture.mode, picture.size  # of the decoded picture: only now are they final
+    _check_size((width, height), header)
+    small = _shrunk(
+        (width, height), lambda top, bottom: _from_array(pixels[top:bottom, :width], mode), max_side
+    )
+    return profile.to_srgb(small, picture.info.get("icc_profile"))
+
+
+def _from_array(rows: NDArray[Any], mode: str) -> Image.Image:
+    return _to_rgb(Image.frombytes(mode, (rows.shape[1], rows.shape[0]), rows.tobytes()))
+
+
+def _check_size(size: tuple[int, int], header: PhotoHeader) -> None:
+    """Refuse to decode what turns out larger than the header said, on which every limit was judged."""
+    if size[0] * size[1] > 1.02 * header.width * header.height:
+        raise ValueError("larger than its header says")
+
+
+def _shrunk_whole(picture: Image.Image, max_side: int) -> Image.Image:
+    width = picture.width
+    return _shrunk(picture.size, lambda top, bottom: _to_rgb(picture.crop((0, top, width, bottom))), max_side)
+
+
+def _to_rgb(band: Image.Image) -> Image.Image:
+    if band.mode.startswith("I"):  # 16-bit grey; Pillow itself would clip, not scale
+        return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8)).convert("RGB")
+    if band.mode in ("LA", "RGBa") or "transparency" in band.info:
+        band = band.convert("RGBA")
+    if band.mode != "RGBA":
+        return band.convert("RGB")
+    opaque = Image.new("RGB", band.size, _BACKDROP)
+    opaque.paste(band, mask=band.getchannel("A"))
+    return opaque
+
+
+def _shrunk(size: tuple[int, int], band: _Band, max_side: int) -> Image.Image:
+    """First averaged by a whole number, band by band, then resampled by less than two."""
+    width, height = size
+    target = _fit(size, max_side)
+    factor = max(1, min(width // target[0], height // target[1]))
+    rows = max(1, _BAND_PIXELS // (width * factor)) * factor
+    reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
+    for top in range(0, height, rows):
+        reduced.paste(band(top, min(height, top + rows)).reduce(factor), (0, top // factor))
+    if target == reduced.size:
+        return reduced
+    # The last averaged column and row may stand for less than `factor` pixels: the box leaves out the rest.
+    return reduced.resize(target, Image.Resampling.LANCZOS, (0, 0, width / factor, height / factor))
+
+
+def _fit(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    scale = min(1.0, max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

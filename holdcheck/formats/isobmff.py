@@ -1,0 +1,100 @@
+"""HEIC and AVIF (ISO/IEC 23008-12 in the box structure of 14496-12): the primary item's properties."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+from holdcheck.errors import CorruptPhoto, UnsupportedPhoto
+from holdcheck.formats.header import MAX_BLOCKS, PhotoHeader, take, truncated
+
+_MAX_META = 4 * 2**20
+"""Bytes; a phone's is about 5 KB."""
+_ALPHA_TYPES = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
+
+_Kind = Literal["HEIC", "AVIF"]
+_Box = tuple[bytes, bytes]
+"""Type and content."""
+
+
+def read_header(file: BinaryIO, kind: _Kind) -> PhotoHeader:
+    """Walk the top-level boxes and read the primary item's size and rotation.
+
+    Raises:
+        TruncatedPhoto: a box ends behind the file. CorruptPhoto: no picture can be found in it.
+        UnsupportedPhoto: an image sequence without a still picture.
+    """
+    meta = _find_meta(file, kind)
+    try:
+        return _describe(kind, meta)
+    except (struct.error, IndexError, KeyError):
+        raise CorruptPhoto(f"This {kind} file has a damaged description.") from None
+
+
+def _find_meta(file: BinaryIO, kind: _Kind) -> bytes:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    meta = None
+    for _ in range(MAX_BLOCKS):
+        start = file.tell()
+        if start + 8 > size:
+            break
+        length, name = struct.unpack(">I4s", take(file, 8, kind))
+        if length == 1:
+            (length,) = struct.unpack(">Q", take(file, 8, kind))
+        end = size if length == 0 else start + length
+        if end > size:
+            raise truncated(kind)
+        if end < file.tell():
+            raise CorruptPhoto(f"This {kind} file has a damaged box.")
+        if name == b"meta" and end - file.tell() <= _MAX_META:
+            meta = take(file, end - file.tell(), kind)
+        file.seek(end)
+    if meta is None:
+        raise UnsupportedPhoto(f"This {kind} file holds no still picture; send a photo.")
+    return meta
+
+
+def _describe(kind: _Kind, meta: bytes) -> PhotoHeader:
+    boxes = dict(_boxes(meta[4:]))  # version and flags come first
+    primary = _number(boxes[b"pitm"], 4, 4 if boxes[b"pitm"][0] else 2)
+    properties = list(_boxes(dict(_boxes(boxes[b"iprp"]))[b"ipco"]))
+    associations = [data for name, data in _boxes(boxes[b"iprp"]) if name == b"ipma"]
+    own = [properties[index - 1] for data in associations for index in _associated(data, primary) if index]
+    values = dict(own)
+    width, height = struct.unpack_from(">II", values[b"ispe"], 4)
+    if not (width and height):
+        raise CorruptPhoto(f"This {kind} file has a damaged description.")
+    if sum(data[0] & 3 for name, data in own if name == b"irot") % 2:
+        width, height = height, width
+    depths = values.get(b"pixi", bytes([0, 0, 0, 0, 3, 8, 8, 8]))
+    alpha = any(name == b"auxC" and data[4:].startswith(_ALPHA_TYPES) for name, data in properties)
+    return PhotoHeader(kind, width, height, channels=3 + alpha, bits=max(depths[5:]), alpha=alpha)
+
+
+def _boxes(data: bytes) -> Iterator[_Box]:
+    at = 0
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if length < 8:
+            return
+        yield name, data[at + 8 : at + length]
+        at += length
+
+
+def _associated(ipma: bytes, item: int) -> Iterator[int]:
+    """Numbers, from 1, of the properties that `ipma` gives to an item."""
+    wide_ids, wide_indices = ipma[0] > 0, ipma[3] & 1
+    id_size, index_size = (4 if wide_ids else 2), (2 if wide_indices else 1)
+    at = 8
+    for _ in range(_number(ipma, 4, 4)):
+        owner, count = _number(ipma, at, id_size), ipma[at + id_size]
+        at += id_size + 1
+        for _ in range(count):
+            if owner == item:
+                yield _number(ipma, at, index_size) & (0x7FFF if wide_indices else 0x7F)
+            at += index_size
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    return int(struct.unpack_from({1: ">B", 2: ">H", 4: ">I"}[size], data, at)[0])
