@@ -136,9 +136,9 @@ def _chalked(rgb: Float, body: _Body, patch: Patch, rng: np.random.Generator) ->
     if amount == 0:
         return rgb
     cell = (max(3.0, 0.6 * body.radius), max(3.0, 0.45 * body.radius))
-    smudge = value_noise(rng, patch.cover.shape, cell, 4)
+    smudge = value_noise(rng, patch.cover.shape, cell, 6)
     upward = np.clip(body.slope_y, -0.6, 0.8)
-    share = amount * smoothstep(0.1, 1.6, smudge + 1.3 * upward)
+    share = amount * smoothstep(-0.3, 2.4, smudge + 1.3 * upward)
     return np.asarray(rgb + (_CHALK - rgb) * share[..., None], np.float32)
 
 

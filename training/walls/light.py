@@ -108,7 +108,7 @@ def arrange(spec: WallSpec, rng: np.random.Generator) -> Lighting:
         lamps.append(Lamp((float(sideways), float(above)), float(rng.uniform(0.9, 1.2) * 0.55**index)))
     dark = {"slab": 1.03, "face": 1.0, "overhang": 0.9}[spec.wall_angle]
     return Lighting(
-        ambient=float(rng.uniform(0.5, 0.8) - 0.3 * hardness),
+        ambient=float(rng.uniform(0.6, 0.9) - 0.3 * hardness),
         lamps=tuple(lamps),
         softness=float(rng.uniform(0.05, 0.16)),
         exposure=float(dark * (1 + hardness * rng.uniform(-0.35, 0.12) + rng.normal(0, 0.03))),

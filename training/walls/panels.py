@@ -86,7 +86,12 @@ class Backdrop:
 def build(spec: WallSpec, camera: Camera, rng: np.random.Generator) -> Backdrop:
     """Folds a wall that fills the view but for some ceiling above and some mat below."""
     width, height = camera.size
-    frame = np.array([[-1, -1], [width, -1], [width, height], [-1, height]], np.float64)
+    # A little wider than the picture: the border is no fold.
+    edge = 0.02 * max(width, height)
+    frame = np.array(
+        [[-edge, -edge], [width + edge, -edge], [width + edge, height + edge], [-edge, height + edge]],
+        np.float64,
+    )
     wall, ceiling, mat = frame, None, None
     if rng.random() < 0.45:
         edge = height * rng.uniform(0.03, 0.13)

@@ -43,14 +43,18 @@ def dots(image: NDArray[np.uint8], centres: Floats, radii: Floats, factor: float
         radii: N, pixels.
         factor: of the brightness in the middle.
     """
-    cover = np.zeros(image.shape[:2], np.uint8)
-    for (x, y), radius in zip(
-        np.rint(centres * 16).astype(int), np.rint(radii * 16).astype(int), strict=True
-    ):
-        cv2.circle(cover, (int(x), int(y)), int(radius), 255, -1, cv2.LINE_AA, 4)
-    rows, columns = np.nonzero(cover)
-    share = cover[rows, columns, None].astype(np.float32) / 255
-    image[rows, columns] = np.clip(image[rows, columns] * (1 + (factor - 1) * share), 0, 255).astype(np.uint8)
+    reach = int(np.ceil(radii.max(initial=0))) + 1
+    near = np.arange(-reach, reach + 1)
+    columns = np.rint(centres[:, 0]).astype(int)[:, None, None] + near[None, None, :]
+    rows = np.rint(centres[:, 1]).astype(int)[:, None, None] + near[None, :, None]
+    away = np.hypot(columns - centres[:, 0, None, None], rows - centres[:, 1, None, None])
+    share = np.clip(radii[:, None, None] + 0.5 - away, 0, 1)
+    rows, columns = np.broadcast_to(rows, share.shape), np.broadcast_to(columns, share.shape)
+    height, width = image.shape[:2]
+    seen = (share > 0) & (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    rows, columns = rows[seen], columns[seen]
+    lit = image[rows, columns] * (1 + (factor - 1) * share[seen])[:, None]
+    image[rows, columns] = np.clip(lit, 0, 255).astype(np.uint8)
 
 
 def dab(image: NDArray[np.float32], centre: Floats, radius: float, factor: float) -> None:

@@ -163,7 +163,7 @@ def _t_nuts(part: Image, grid: _Grid, corner: tuple[int, int], rng: np.random.Ge
     bright = dark_paint and rng.random() < 0.6
     seen = grid.pixels(spots) - np.array(corner)
     seen = seen[((seen > -9) & (seen < np.array(part.shape[1::-1]) + 9)).all(axis=1)]
-    radii = scale * 0.0068 * rng.uniform(0.85, 1.1, len(seen))
+    radii = scale * 0.006 * rng.uniform(0.85, 1.1, len(seen))
     dots(part, seen + np.array([0, 0.0024 * scale]), radii * 1.15, 0.75 if bright else 1.22)
     dots(part, seen, radii, 1.7 if bright else 0.34)
 
@@ -221,23 +221,23 @@ def _folds(canvas: Image, backdrop: Backdrop, camera: Camera) -> None:
 def _ceiling(canvas: Image, outline: Points, rng: np.random.Generator) -> None:
     """Dark roof with a few beams and lamps."""
     bottom = int(np.ceil(outline[:, 1].max())) + 1
-    part = canvas[: max(bottom, 1)]
-    height, width = part.shape[:2]
+    height, width = max(bottom, 1), canvas.shape[1]
     base = lab_to_rgb((rng.uniform(14, 40), 0, rng.uniform(-4, 4))) * 255
     tone = 1 + 0.10 * value_noise(rng, (height, width), (width / 3, 6.0), 2)
-    part[:] = np.clip(base * tone[..., None], 0, 255).astype(np.uint8)
+    roof = np.clip(base * tone[..., None], 0, 255).astype(np.uint8)
     unit = max(1, height // 7)
     for _ in range(int(rng.integers(2, 6))):
         start = (int(rng.uniform(-0.1, 1.1) * width), -unit)
         end = (int(start[0] + rng.normal(0, 0.35) * width), height + unit)
         shade = float(rng.uniform(25, 120))
         cv2.line(
-            part, start, end, (shade, shade, shade), int(rng.integers(1, 3)) * unit // 2 + 1, cv2.LINE_AA
+            roof, start, end, (shade, shade, shade), int(rng.integers(1, 3)) * unit // 2 + 1, cv2.LINE_AA
         )
     if rng.random() < 0.5:
         lamp = (int(rng.uniform(0, 1) * width), int(rng.uniform(0.1, 0.6) * height))
-        cv2.ellipse(part, lamp, (3 * unit, unit), 0, 0, 360, (250, 250, 244), -1, cv2.LINE_AA)
-    part[:] = cv2.GaussianBlur(part, (0, 0), max(0.6, unit / 6))
+        cv2.ellipse(roof, lamp, (3 * unit, unit), 0, 0, 360, (250, 250, 244), -1, cv2.LINE_AA)
+    roof = np.asarray(cv2.GaussianBlur(roof, (0, 0), max(0.6, unit / 6)), np.uint8)
+    _inside(canvas[:height], roof, outline)
 
 
 def _mat(canvas: Image, outline: Points, rng: np.random.Generator) -> None:
@@ -254,7 +254,12 @@ def _mat(canvas: Image, outline: Points, rng: np.random.Generator) -> None:
         start = (int(at * width), 0)
         end = (int((at + (at - 0.5) * 0.5) * width), height)
         cv2.line(mat, start, end, tuple(float(v) for v in base * 0.5), max(1, height // 60), cv2.LINE_AA)
-    inside = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(inside, np.rint((outline - (0, top)) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    _inside(part, mat, outline - np.array([0, top]))
+
+
+def _inside(part: Image, paint: Image, outline: Points) -> None:
+    """Lays paint (as large as the part) inside a convex outline."""
+    inside = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, np.rint(outline * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     cover = inside[..., None].astype(np.uint16)
-    part[:] = ((part * (255 - cover) + mat * cover) // 255).astype(np.uint8)
+    part[:] = ((part * (255 - cover) + paint * cover) // 255).astype(np.uint8)

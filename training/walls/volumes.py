@@ -41,8 +41,8 @@ def paint_volume(
     scale = plan.scale * patch.fine
     tone = _tone(patch, plan, scale, rng)
     rgb = lab_to_rgb(plan.lab) * (tone * np.clip(light, 0.1, 1.7) ** np.float32(1 / 2.2))[..., None]
-    chalk = value_noise(rng, tone.shape, (0.12 * scale, 0.16 * scale), 4)
-    share = rng.uniform(0.05, 0.4) * smoothstep(0.6, 2.6, chalk)
+    chalk = value_noise(rng, tone.shape, (0.14 * scale, 0.14 * scale), 6)
+    share = rng.uniform(0.05, 0.4) * smoothstep(0.2, 3.2, chalk)
     rgb = rgb + (0.9 - rgb) * share[..., None]
     _rubber(rgb, scale, rng)
     _insets(rgb, patch, scale, rng)
@@ -78,9 +78,9 @@ def _tone(patch: Patch, plan: VolumePlan, scale: float, rng: np.random.Generator
 def _rubber(rgb: Float, scale: float, rng: np.random.Generator) -> None:
     """Black scuffs of shoes, short and mostly sideways."""
     rows, columns = rgb.shape[:2]
-    scuffs = value_noise(rng, (rows, columns), (0.05 * scale, 0.022 * scale), 2)
+    scuffs = value_noise(rng, (rows, columns), (0.07 * scale, 0.009 * scale))
     where = value_noise(rng, (rows, columns), (0.35 * scale, 0.35 * scale))
-    share = rng.uniform(0, 0.25) * smoothstep(2.4, 4.0, scuffs + 1.1 * where)
+    share = rng.uniform(0.1, 0.35) * smoothstep(2.2, 3.4, scuffs + 0.9 * where)
     rgb *= (1 - share)[..., None]
 
 
