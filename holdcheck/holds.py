@@ -63,9 +63,10 @@ def decode_masks(found: Detections, pixels_shape: tuple[int, ...]) -> list[HoldM
 def _decode_mask(found: Detections, index: int, pixels_shape: tuple[int, ...]) -> HoldMask | None:
     box = _whole_pixels(found.boxes[index], pixels_shape)
     fineness = 2 if max(box[2] - box[0], box[3] - box[1]) <= _FINE_BOX_SIDE_PX else 1
-    fine_mask = _mask_logits(found, index, box, fineness) > 0
-    fine_mask = _largest_part(fine_mask)
-    mask = fine_mask[::fineness, ::fineness]
+    fine_mask = _largest_part(_mask_logits(found, index, box, fineness) > 0)
+    size = (box[2] - box[0], box[3] - box[1])
+    # A pixel belongs to the hold where half of it does: taking every second sample would shift the mask.
+    mask = cv2.resize(fine_mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
     if not mask.any():
         return None
     x1, y1, x2, y2 = (float(value) for value in found.boxes[index])
