@@ -22,6 +22,7 @@ from holdcheck.formats.sniff import SNIFFED_BYTES, sniff
 
 __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 
+_BAND_ROWS = 128
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -98,7 +99,16 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
         raise PhotoNeedsTooMuchMemory(_too_much(header, needed, available_mib)) from None
     except Exception as error:  # decoders raise whatever comes up inside them
         raise _explain(error, header) from error
-    return WallImage(np.asarray(picture), header.width, header.height)
+    return WallImage(_to_array(picture), header.width, header.height)
+
+
+def _to_array(picture: Image.Image) -> NDArray[np.uint8]:
+    # np.asarray(picture) would copy it three times.
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, _BAND_ROWS):
+        bottom = min(picture.height, top + _BAND_ROWS)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
 
 
 def _too_much(header: PhotoHeader, needed: float, available: float | None) -> str:

@@ -1,40 +1,66 @@
 """How much memory a decode takes, judged from the header; measured in docs/decoding.md."""
 
+import math
+
+from holdcheck.formats.decoder import halves
 from holdcheck.formats.header import PhotoHeader
 
 _MIB = 2**20
-_FIXED_MIB = 12.0
-"""Decoders' own tables and buffers, libraries loaded on first use, a band of rows."""
-_BYTES_PER_PIXEL = {"WebP": 6.3, "HEIC": 5.3, "AVIF": 10.0}
-_ANIMATED_WEBP = 16.5
+_MARGIN = 1.05
+_FIXED_MIB = 7.0
+"""Decoders' own tables and buffers and a band of rows."""
+_LIBRARY_MIB = 4.0
+"""libheif and its HEVC decoder, loaded with the first HEIC."""
 
 
 def estimate_decode_mib(header: PhotoHeader, max_side: int) -> float:
-    """Upper bound, within a third on what was measured, of what `image.decode` adds to RSS at its peak.
+    """Upper bound, within about 30% on what was measured, of what `image.decode` adds to RSS at its peak.
 
     Args:
         max_side: long side of the working copy, pixels.
+
+    Returns:
+        MiB.
     """
     pixels = header.width * header.height
     long_side = max(header.width, header.height)
     target = min(1.0, max_side / long_side) ** 2 * pixels
-    shrink = max(1.0, long_side // max_side)
+    shrink = max(1, long_side // max_side)
     if header.format == "JPEG":
-        scale = max(s for s in (1, 2, 4, 8) if s <= shrink)
-        decoded = pixels / scale**2 * 4 + (2 * header.samples if header.progressive else 0)
-        return _FIXED_MIB + (decoded + _working(target)) / _MIB
-    reduced = pixels / shrink**2 * 4
-    return _FIXED_MIB + (pixels * _bytes_per_pixel(header) + reduced + _working(target)) / _MIB
+        shrink = max(scale for scale in (1, 2, 4, 8) if scale <= shrink)
+    reduced = pixels / shrink**2
+    peak = max(_decoding(header, max_side, reduced), _resampling(reduced, target), _finishing(header, target))
+    fixed = _FIXED_MIB + (_LIBRARY_MIB if header.format == "HEIC" else 0)
+    return fixed + _MARGIN * peak / _MIB
 
 
-def _working(target: float) -> float:
-    """The resampled picture (4 bytes a pixel in Pillow), turned upright, and as an array."""
-    return target * (4 + 4 + 3)
+def _decoding(header: PhotoHeader, max_side: int, reduced: float) -> float:
+    """Bytes while the decoder runs, and while its whole picture is averaged into the reduced one."""
+    pixels = header.width * header.height
+    pillow = 1 if header.channels == 1 and header.bits <= 8 else 2 if header.channels == 1 else 4
+    match header.format:
+        case "JPEG":  # coefficients are 16-bit
+            return pillow * reduced + (2 * header.samples if header.progressive else 0)
+        case "PNG":
+            return pillow * pixels + (4 * reduced if reduced < pixels or pillow != 4 or header.alpha else 0)
+        case "HEIC":  # planes, then RGB
+            planes = 1.5 if header.bits > 8 else 0
+            return max((1.65 * header.channels + planes) * pixels, header.channels * pixels + 4 * reduced)
+        case "AVIF":
+            return max(pixels * header.channels * 3.15, 4 * pixels + 4 * reduced)
+        case "WebP":
+            if header.animated:
+                return 16.1 * pixels + 4 * reduced
+            if halves(header, max_side):
+                return max(3.9 * pixels, 0.75 * pixels + 4 * reduced)
+            return max(2.07 * header.channels * pixels, header.channels * pixels + 4 * reduced)
 
 
-def _bytes_per_pixel(header: PhotoHeader) -> float:
-    if header.format == "PNG":
-        return 4.1 if header.channels > 1 else 2.1 if header.bits == 16 else 1.1
-    if header.format == "WebP" and header.animated:
-        return _ANIMATED_WEBP
-    return _BYTES_PER_PIXEL[header.format] * (4 / 3 if header.alpha else 1)
+def _resampling(reduced: float, target: float) -> float:
+    """Bytes while one picture is resampled into another; columns go first, by way of a third."""
+    return 0 if math.isclose(reduced, target) else 4 * (reduced + math.sqrt(reduced * target) + target)
+
+
+def _finishing(header: PhotoHeader, target: float) -> float:
+    """Bytes while the small picture changes its colour space, is turned upright, and becomes an array."""
+    return target * (4 + 4 + 3 if header.orientation > 1 else 4 + 4)

@@ -6,6 +6,7 @@ that are turned into RGB and averaged down one at a time, so that no second full
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,24 @@ from holdcheck.formats.header import PhotoHeader
 # The header was checked against MAX_IMAGE_MEGAPIXELS before; Pillow's own global limit would only surprise.
 Image.MAX_IMAGE_PIXELS = None
 
-_BAND_PIXELS = 1_000_000
+_BAND_PIXELS = 500_000
+_SIZE_TOLERANCE = 1.02
+"""A crop in a HEIC or AVIF may round by a row."""
 _BACKDROP = (128, 128, 128)
 """Behind transparent pixels: without hue, far from chalk-white and black, it reads as wall, not as hold."""
 
 _Band = Callable[[int, int], Image.Image]
 """Rows top..bottom of a decoded picture, in RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduced:
+    """A decoded picture, averaged down to less than twice the size that is wanted where it was larger."""
+
+    picture: Image.Image
+    span: tuple[float, float]
+    """Columns and rows that stand for the photo: the last of them may be there in part."""
+    profile: bytes | None = None
 
 
 def decode(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
@@ -34,16 +47,27 @@ def decode(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
     Raises:
         OSError, SyntaxError, ValueError, ...: whatever the decoder has to say about a damaged file.
     """
+    # By now the full-size picture, where there was one, is freed: nothing here may hold on to it.
+    reduced = _read(path, header, max_side)
+    stored = (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
+    target = _fit(stored, max_side)
+    picture = reduced.picture
+    if target != picture.size:
+        picture = picture.resize(target, Image.Resampling.LANCZOS, (0, 0, *reduced.span))
+    return profile.to_srgb(picture, reduced.profile)
+
+
+def _read(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     if header.format == "JPEG":
         return _jpeg(path, header, max_side)
-    if header.format == "WebP" and not header.animated:
-        return _webp(path, header, max_side)
     if header.format == "HEIC":
         return _heic(path, header, max_side)
+    if header.format == "WebP" and not header.animated:
+        return _webp(path, header, max_side)
     with _opened(path, header) as picture:
         _check_size(picture.size, header)
         picture.load()
-        return profile.to_srgb(_shrunk_whole(picture, max_side), picture.info.get("icc_profile"))
+        return replace(_averaged_whole(picture, max_side), profile=picture.info.get("icc_profile"))
 
 
 def _opened(path: Path, header: PhotoHeader) -> ImageFile.ImageFile:
@@ -55,34 +79,36 @@ def _opened(path: Path, header: PhotoHeader) -> ImageFile.ImageFile:
     return WebPImagePlugin.WebPImageFile(path)
 
 
-def _jpeg(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+def _jpeg(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     # Not Image.open: it would read a phone's MPO as a sequence. The first image is a JPEG like any other.
     with JpegImagePlugin.JpegImageFile(path) as picture:
         _check_size(picture.size, header)
-        target = _fit(picture.size, max_side)
-        drafted = picture.draft(None, target)
+        drafted = picture.draft(None, _fit(picture.size, max_side))
         picture.load()
-        box = drafted[1] if drafted else (0, 0, *picture.size)
-        small = picture.resize(target, Image.Resampling.LANCZOS, box) if target != picture.size else picture
-        return profile.to_srgb(small, picture.info.get("icc_profile"))
+        span = drafted[1][2:] if drafted else picture.size
+        return _Reduced(picture, span, picture.info.get("icc_profile"))
 
 
-def _webp(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+def _webp(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     # Pillow's decoder keeps four copies of the canvas, 16 bytes a pixel; OpenCV's two of 3. Mapped, not read.
     data = np.memmap(path, dtype=np.uint8, mode="r")
-    halve = not header.alpha and max(header.width, header.height) >= 2 * max_side
-    flags = cv2.IMREAD_REDUCED_COLOR_2 if halve else cv2.IMREAD_UNCHANGED
+    flags = cv2.IMREAD_REDUCED_COLOR_2 if halves(header, max_side) else cv2.IMREAD_UNCHANGED
     pixels: NDArray[Any] | None = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise ValueError("not decodable")
-    order = [2, 1, 0, 3][: pixels.shape[2]]
-    mode = "RGBA" if pixels.shape[2] == 4 else "RGB"
-    small = _shrunk(
-        (pixels.shape[1], pixels.shape[0]),
-        lambda top, bottom: _from_array(pixels[top:bottom][..., order], mode),
-        max_side,
+    height, width, channels = pixels.shape
+    _check_size((width, height), header)
+    order = [2, 1, 0, 3][:channels]
+    mode = "RGBA" if channels == 4 else "RGB"
+    reduced = _averaged(
+        (width, height), lambda top, bottom: _from_array(pixels[top:bottom][..., order], mode), max_side
     )
-    return profile.to_srgb(small, _stored_profile(path, header))
+    return replace(reduced, profile=_stored_profile(path, header))
+
+
+def halves(header: PhotoHeader, max_side: int) -> bool:
+    """Whether a WebP is handed over at half its size; OpenCV can do that for opaque ones."""
+    return not header.alpha and max(header.width, header.height) >= 2 * max_side
 
 
 def _stored_profile(path: Path, header: PhotoHeader) -> bytes | None:
@@ -94,7 +120,7 @@ def _stored_profile(path: Path, header: PhotoHeader) -> bytes | None:
         return file.read(length)
 
 
-def _heic(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
+def _heic(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     import pi_heif  # 3 MiB, only for those who send it
 
     pi_heif.options.DECODE_THREADS = 1
@@ -106,10 +132,10 @@ def _heic(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
     pixels: NDArray[np.uint8] = np.asarray(picture)
     mode, (width, height) = picture.mode, picture.size  # of the decoded picture: only now are they final
     _check_size((width, height), header)
-    small = _shrunk(
+    reduced = _averaged(
         (width, height), lambda top, bottom: _from_array(pixels[top:bottom, :width], mode), max_side
     )
-    return profile.to_srgb(small, picture.info.get("icc_profile"))
+    return replace(reduced, profile=picture.info.get("icc_profile"))
 
 
 def _from_array(rows: NDArray[Any], mode: str) -> Image.Image:
@@ -118,13 +144,17 @@ def _from_array(rows: NDArray[Any], mode: str) -> Image.Image:
 
 def _check_size(size: tuple[int, int], header: PhotoHeader) -> None:
     """Refuse to decode what turns out larger than the header said, on which every limit was judged."""
-    if size[0] * size[1] > 1.02 * header.width * header.height:
+    if size[0] * size[1] > _SIZE_TOLERANCE * header.width * header.height:
         raise ValueError("larger than its header says")
 
 
-def _shrunk_whole(picture: Image.Image, max_side: int) -> Image.Image:
+def _averaged_whole(picture: Image.Image, max_side: int) -> _Reduced:
     width = picture.width
-    return _shrunk(picture.size, lambda top, bottom: _to_rgb(picture.crop((0, top, width, bottom))), max_side)
+    if max(picture.size) < 2 * max_side and picture.mode == "RGB" and "transparency" not in picture.info:
+        return _Reduced(picture, picture.size)
+    return _averaged(
+        picture.size, lambda top, bottom: _to_rgb(picture.crop((0, top, width, bottom))), max_side
+    )
 
 
 def _to_rgb(band: Image.Image) -> Image.Image:
@@ -139,19 +169,15 @@ def _to_rgb(band: Image.Image) -> Image.Image:
     return opaque
 
 
-def _shrunk(size: tuple[int, int], band: _Band, max_side: int) -> Image.Image:
-    """First averaged by a whole number, band by band, then resampled by less than two."""
+def _averaged(size: tuple[int, int], band: _Band, max_side: int) -> _Reduced:
+    """Average by a whole number in both directions, a band at a time."""
     width, height = size
-    target = _fit(size, max_side)
-    factor = max(1, min(width // target[0], height // target[1]))
+    factor = max(1, max(size) // max_side)
     rows = max(1, _BAND_PIXELS // (width * factor)) * factor
     reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
     for top in range(0, height, rows):
         reduced.paste(band(top, min(height, top + rows)).reduce(factor), (0, top // factor))
-    if target == reduced.size:
-        return reduced
-    # The last averaged column and row may stand for less than `factor` pixels: the box leaves out the rest.
-    return reduced.resize(target, Image.Resampling.LANCZOS, (0, 0, width / factor, height / factor))
+    return _Reduced(reduced, (width / factor, height / factor))
 
 
 def _fit(size: tuple[int, int], max_side: int) -> tuple[int, int]:
