@@ -13,8 +13,10 @@ from backend.jobs import Job
 from backend.messages import DEFAULT_LANGUAGE, negotiate
 from backend.queue import Analysis
 from backend.service import Service
+from backend.settings import ServiceSettings
 from backend.upload import new_photo_path, receive_upload
-from holdcheck import image
+from holdcheck import image, memory
+from holdcheck.errors import PhotoNeedsTooMuchMemory
 from holdcheck.result import WallAngle
 
 
@@ -34,7 +36,7 @@ async def posted_job(request: Request, service: ServiceDep) -> AsyncIterator[Job
     try:
         fields = await receive_upload(request, photo, settings.max_upload_bytes)
         wall_angle = _wall_angle(fields.get("wall_angle"))
-        await asyncio.to_thread(_probe, photo, settings.max_image_megapixels)
+        await asyncio.to_thread(_probe, photo, settings, service.engine.room_mb)
         yield Job(photo, wall_angle, DEFAULT_LANGUAGE)
     finally:
         photo.unlink(missing_ok=True)
@@ -74,5 +76,13 @@ def _wall_angle(value: str | None) -> WallAngle | None:
     raise UnknownWallAngle(f"wall_angle takes {', '.join(get_args(WallAngle))}; leave it out if unknown.")
 
 
-def _probe(photo: Path, max_megapixels: float) -> None:
-    image.probe(photo, max_megapixels)
+def _probe(photo: Path, settings: ServiceSettings, room_mb: float) -> None:
+    """Refuse what can be refused from the header. What is left right then decides again at the decode."""
+    header = image.probe(photo, settings.max_image_megapixels)
+    needed = image.estimate_decode_mib(header, settings.max_image_size)
+    room_mb = max(room_mb, memory.snapshot().available_mb)
+    if needed > room_mb:
+        raise PhotoNeedsTooMuchMemory(
+            f"Decoding this {header.format} of {header.megapixels:.0f} megapixels needs {needed:.0f} MiB of "
+            f"memory; this server has {room_mb:.0f} to spare. Send it smaller, or as a baseline JPEG."
+        )

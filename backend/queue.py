@@ -6,6 +6,7 @@ finished events. Another engine, on other machines, only has to keep the Protoco
 
 import asyncio
 import contextvars
+import gc
 import logging
 import math
 import time
@@ -54,6 +55,8 @@ class Engine(Protocol):
 
     models: Models | None
     """None until they are loaded."""
+    room_mb: float
+    """What a decode may take at most, MiB: what is free when the models are loaded and nothing else runs."""
 
     async def start(self) -> None:
         """Load the models."""
@@ -128,6 +131,7 @@ class InProcessEngine:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.models: Models | None = None
+        self.room_mb = math.inf
         self._settings = settings
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._waiting: deque[_Ticket] = deque()
@@ -138,7 +142,8 @@ class InProcessEngine:
     async def start(self) -> None:
         """Load the models on the worker, so that /livez answers meanwhile."""
         loop = asyncio.get_running_loop()
-        self.models = await loop.run_in_executor(self._worker, registry.load, self._settings)
+        self.models = await loop.run_in_executor(self._worker, _load, self._settings)
+        self.room_mb = memory.snapshot().available_mb
 
     def admit(self) -> None:
         if self._draining:
@@ -260,6 +265,15 @@ class InProcessEngine:
     def _failed(self, ticket: _Ticket, code: str, detail: str) -> Event:
         log.warning("the analysis failed: %s", detail, extra={"job_id": ticket.job.id, "code": code})
         return ticket.narrator.tell_error(code, detail, memory.snapshot())
+
+
+def _load(settings: ServiceSettings) -> Models:
+    models = registry.load(settings)
+    # What is here now stays: collections, which stop every thread, need not look at it again.
+    gc.collect()
+    gc.freeze()
+    memory.trim()
+    return models
 
 
 def _queued(ticket: _Ticket, ahead: int) -> Event:

@@ -31,13 +31,20 @@ def server(start_server: StartServer) -> Server:
 
 
 @pytest.fixture(scope="session")
+def variant_server(start_server: StartServer) -> Server:
+    """One with what the default leaves off."""
+    return start_server(
+        CORS_ORIGINS="https://wall.example, https://gym.example:8443", LOG_FORMAT="json", LOG_LEVEL="debug"
+    )
+
+
+@pytest.fixture(scope="session")
 def slow_server(start_server: StartServer) -> Server:
     """One whose analyses take long enough to watch: large network input, every hold, batches of one."""
     return start_server(
-        YOLO_IMG_SIZE="1920",
+        YOLO_IMG_SIZE="1280",
         YOLO_CONF="0.02",
         MAX_HOLDS="500",
-        MAX_IMAGE_SIZE="2400",
         CLIP_MODEL="fake",
         CLIP_BATCH_SIZE="1",
         ALLOW_DUMMY="1",

@@ -17,9 +17,9 @@ def jpeg(image: Image.Image) -> bytes:
     return _encoded(image, "JPEG", quality=90)
 
 
-def png(width: int, height: int) -> bytes:
+def png(width: int, height: int, mode: str = "L") -> bytes:
     """One colour: many pixels in few bytes."""
-    return _encoded(Image.new("L", (width, height)), "PNG")
+    return _encoded(Image.new(mode, (width, height)), "PNG")
 
 
 def gif() -> bytes:

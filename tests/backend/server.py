@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import httpx_sse
 
+from tests.cgroup import MemoryCgroup
+
 ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
 _START_S = 20.0
@@ -28,7 +30,8 @@ class Server:
     url: str
     data_dir: Path
     log_file: Path
-    ready_s: float
+    start_cpu_s: float
+    """Processor time from the start to ready. A busy machine stretches the wall clock, not this."""
 
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8")
@@ -81,13 +84,15 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
-def start(folder: Path, settings: Mapping[str, str]) -> Server:
+def start(folder: Path, settings: Mapping[str, str], cgroup: MemoryCgroup | None = None) -> Server:
     """Start a server that knows only these settings, and wait until its models are loaded or missed."""
     log_file = folder / "log"
+    _leave_a_photo(folder / "data" / "uploads")
+    command = [sys.executable, "-m", "backend", "--port", "0"]
     begin = time.monotonic()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "backend", "--port", "0"],
+            cgroup.command(*command) if cgroup else command,
             env=environment({"DATA_DIR": str(folder / "data"), **settings}),
             cwd=folder,
             stdout=log,
@@ -95,12 +100,24 @@ def start(folder: Path, settings: Mapping[str, str]) -> Server:
         )
     try:
         url = _wait_for_url(process, log_file, begin)
-        ready_s = _wait_for_models(url, begin)
+        _wait_for_models(url, begin)
     except BaseException:
         process.kill()
         process.wait()
         raise
-    return Server(process, url, folder / "data", log_file, ready_s)
+    return Server(process, url, folder / "data", log_file, _cpu_s(process.pid))
+
+
+def _leave_a_photo(uploads: Path) -> None:
+    """What a killed server would have left: no test may ever see it again."""
+    uploads.mkdir(parents=True)
+    (uploads / "left-by-a-killed-server").write_bytes(b"photo")
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system time of a process (proc_pid_stat(5), fields 14 and 15, counted after the name)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path, begin: float) -> str:
@@ -114,14 +131,14 @@ def _wait_for_url(process: subprocess.Popen[bytes], log_file: Path, begin: float
     raise AssertionError(f"the server did not start:\n{log_file.read_text(encoding='utf-8')}")
 
 
-def _wait_for_models(url: str, begin: float) -> float:
+def _wait_for_models(url: str, begin: float) -> None:
     while time.monotonic() - begin < _START_S:
         try:
             answer = httpx.get(f"{url}/readyz")
         except httpx.TransportError:
             continue
         if answer.status_code == 200 or "loading" not in answer.text:
-            return time.monotonic() - begin
+            return
         time.sleep(0.01)
     raise AssertionError("the models did not load")
 

@@ -8,6 +8,7 @@ from contextlib import closing
 import httpx
 import pytest
 
+from tests.backend.conftest import StartServer
 from tests.backend.server import Arrival, Server, problem
 
 
@@ -133,6 +134,21 @@ def test_livez_answers_within_50_ms_while_an_analysis_runs(idle_server: Server, 
         asking.result()
     assert len(took_s) > 100
     assert sorted(took_s)[int(0.99 * len(took_s))] < 0.050
+
+
+def test_a_stop_lets_the_running_one_finish_and_tells_those_who_wait(
+    start_server: StartServer, wall: bytes
+) -> None:
+    server = start_server(YOLO_IMG_SIZE="960", JOB_TTL_S="61")
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(server.events, wall) for _ in range(2)]
+        while _queue(server) != {"running": 1, "waiting": 1}:
+            assert not any(each.done() for each in both)
+        assert server.stop() == 0
+        ends = sorted(str(each.result()[-1].data.get("code")) for each in both)
+    assert ends == ["None", "shutting_down"]
+    assert server.uploads() == []
+    assert "Traceback" not in server.log()
 
 
 def test_a_waiting_photo_lies_on_disk_for_its_owner_only(idle_server: Server, wall: bytes) -> None:

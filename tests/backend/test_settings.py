@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.conftest import StartServer
 from tests.backend.server import environment
 
 
@@ -90,9 +89,3 @@ def test_help_explains_the_options(tmp_path: Path) -> None:
     assert ended.returncode == 0
     assert "--port" in ended.stdout
     assert "--host" in ended.stdout
-
-
-def test_sigterm_ends_it_cleanly(start_server: StartServer) -> None:
-    server = start_server(JOB_TTL_S="60")
-    assert server.stop() == 0
-    assert "Traceback" not in server.log()

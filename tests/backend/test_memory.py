@@ -1,0 +1,90 @@
+"""The promise: a true-size CLIP ViT-B/32 and everything else inside 256 MiB, for as long as it runs."""
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.backend import photos
+from tests.backend.server import Server, start
+from tests.cgroup import memory_limit
+from training.walls import WallSpec, render
+
+LIMIT_MIB = 256
+PHOTOS = 10
+IN_A_ROW = 200
+
+
+@pytest.fixture(scope="module")
+def phone_photos() -> list[bytes]:
+    """Ten different walls of 12 megapixels, half of them portrait."""
+    return [_phone_photo(seed, portrait=seed % 2 == 0) for seed in range(PHOTOS)]
+
+
+def _phone_photo(seed: int, *, portrait: bool) -> bytes:
+    width, height = (900, 1200) if portrait else (1200, 900)
+    drawn = render(WallSpec(width, height, seed, problems=8)).pixels
+    enlarged = cv2.resize(drawn, None, fx=10 / 3, fy=10 / 3, interpolation=cv2.INTER_CUBIC)
+    return photos.jpeg(Image.fromarray(np.asarray(enlarged)))
+
+
+def _analyze(server: Server, photo: bytes) -> float:
+    """Stream one analysis to its end; seconds."""
+    begin = time.monotonic()
+    events = server.events(photo)
+    assert events[-1].step == "complete", events[-1].data
+    result = events[-1].data["result"]
+    assert result["component_status"] == {"yolo": True, "clip": True}
+    assert result["statistics"]["holds_kept"] > 0
+    return time.monotonic() - begin
+
+
+def test_ten_phone_photos_fit_a_container_of_256_mib(
+    tmp_path: Path, true_size_models: Path, phone_photos: list[bytes]
+) -> None:
+    settings = {"MODELS_DIR": str(true_size_models)}
+    (tmp_path / "free").mkdir()
+    free = start(tmp_path / "free", settings)
+    with memory_limit(LIMIT_MIB) as cgroup:
+        (tmp_path / "limited").mkdir()
+        limited = start(tmp_path / "limited", settings, cgroup)
+        try:
+            # Side by side, photo by photo: whatever else the machine does slows both alike.
+            seconds = [(_analyze(limited, photo), _analyze(free, photo)) for photo in phone_photos]
+            usage = cgroup.usage()
+            still_the_same = limited.process.poll() is None
+            reported = limited.get("/api/health").json()["memory"]["limit_mb"]
+        finally:
+            limited.stop()
+            free.stop()
+    assert usage.oom_kills == 0
+    assert still_the_same
+    assert reported == LIMIT_MIB
+    with_limit, without = np.sum(seconds, axis=0)
+    print(f"\n{PHOTOS} photos: {with_limit:.1f} s in {LIMIT_MIB} MiB, {without:.1f} s without a limit")
+    print(f"peak {usage.peak_mib:.0f} MiB with page cache, limit reached {usage.limit_hits} times")
+    assert with_limit < 1.3 * without
+
+
+def test_memory_does_not_grow_over_two_hundred_analyses(tmp_path: Path, true_size_models: Path) -> None:
+    # Six holds each: what may leak does so per photo, per crop and per event, and all three are here.
+    server = start(tmp_path, {"MODELS_DIR": str(true_size_models), "MAX_HOLDS": "6"})
+    walls = [photos.wall(1200, 900, seed) for seed in range(4)] + [
+        photos.wall(900, 1200, 5),
+        photos.noise(800, 600),
+    ]
+    after: list[float] = []
+    try:
+        for number in range(IN_A_ROW):
+            events = server.events(walls[number % len(walls)])
+            assert events[-1].step == "complete"
+            after.append(server.get("/api/health").json()["memory"]["rss_mb"])
+    finally:
+        server.stop()
+    # Five answers' mean: which pages of the mapped weights are in at that moment varies by a few MiB.
+    tenth, last = np.mean(after[7:12]), np.mean(after[-5:])
+    print(f"\nRSS after the tenth analysis {tenth:.1f} MiB, after the last {last:.1f} MiB")
+    assert last < 1.05 * tenth
