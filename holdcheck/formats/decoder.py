@@ -13,7 +13,15 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    Image,
+    ImageChops,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from holdcheck.formats import profile
 from holdcheck.formats.header import PhotoHeader
@@ -86,7 +94,10 @@ def _jpeg(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
         drafted = picture.draft(None, _fit(picture.size, max_side))
         picture.load()
         span = drafted[1][2:] if drafted else picture.size
-        return _Reduced(picture, span, picture.info.get("icc_profile"))
+        # Pillow takes every CMYK for one of Adobe's, which are stored inverted, and say whose they are.
+        inverted = picture.mode == "CMYK" and "adobe" not in picture.info
+        inked = ImageChops.invert(picture) if inverted else picture
+        return _Reduced(inked, span, picture.info.get("icc_profile"))
 
 
 def _webp(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:

@@ -12,6 +12,9 @@ _MAX_META = 4 * 2**20
 """Bytes; a phone's is about 5 KB."""
 _ALPHA_TYPES = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
+_ORIENTATIONS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
+"""Mirroring (none, top to bottom, left to right) -> EXIF orientation by quarter turns."""
+
 _Kind = Literal["HEIC", "AVIF"]
 _Box = tuple[bytes, bytes]
 """Type and content."""
@@ -67,9 +70,21 @@ def _describe(kind: _Kind, meta: bytes) -> PhotoHeader:
         raise CorruptPhoto(f"This {kind} file has a damaged description.")
     if sum(data[0] & 3 for name, data in own if name == b"irot") % 2:
         width, height = height, width
+    # libheif turns a HEIC upright by itself; Pillow leaves an AVIF as it is stored.
+    orientation = _orientation(own) if kind == "AVIF" else 1
     depths = values.get(b"pixi", bytes([0, 0, 0, 0, 3, 8, 8, 8]))
     alpha = any(name == b"auxC" and data[4:].startswith(_ALPHA_TYPES) for name, data in properties)
-    return PhotoHeader(kind, width, height, channels=3 + alpha, bits=max(depths[5:]), alpha=alpha)
+    return PhotoHeader(
+        kind, width, height, orientation, channels=3 + alpha, bits=max(depths[5:]), alpha=alpha
+    )
+
+
+def _orientation(properties: list[_Box]) -> int:
+    """The EXIF orientation that says the same as a rotation and then a mirroring."""
+    values = dict(properties)
+    angle = values[b"irot"][0] & 3 if b"irot" in values else 0  # counter-clockwise quarters
+    axis = values[b"imir"][0] & 1 if b"imir" in values else None
+    return _ORIENTATIONS[axis][angle]
 
 
 def _boxes(data: bytes) -> Iterator[_Box]:
