@@ -1,0 +1,21 @@
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from holdcheck.manifest import MANIFEST_NAME
+from holdcheck.prepare import run
+from holdcheck.settings import Settings
+
+_CACHE = Path(__file__).parents[1] / "build" / "test-models"
+
+
+@pytest.fixture(scope="session")
+def true_size_models() -> Path:
+    """A MODELS_DIR with a ViT-B/32 of true size, seeded random weights; kept between runs."""
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "lock").open("w") as lock:  # two runs beside each other make it once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (_CACHE / "clip" / "vit-b-32" / MANIFEST_NAME).is_file():
+            run("ViT-B/32", None, True, Settings(_env_file=None, models_dir=_CACHE), print)
+    return _CACHE
