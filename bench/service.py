@@ -5,64 +5,31 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
-_MIB = 2**20
-_SAMPLE_EVERY_S = 0.005
-
-
-@dataclass
-class Watch:
-    """The memory of another process, sampled until stopped. MiB."""
-
-    pid: int
-    peak_anon_mib: float = 0.0
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        while not self._stop.wait(_SAMPLE_EVERY_S):
-            with contextlib.suppress(OSError):
-                self.peak_anon_mib = max(self.peak_anon_mib, status_mib(self.pid, "RssAnon"))
-
-    def stop(self) -> None:
-        self._stop.set()
-
-
-def status_mib(pid: int, name: str) -> float:
-    """A memory figure of a process from /proc: VmRSS, VmHWM (its peak), RssAnon. MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(name)
+from bench.process import AnonPeak, status_mib
 
 
 def measure(photos: list[Path], models_dir: Path, data_dir: Path) -> dict[str, float]:
     """Start the server with default settings, analyse each photo once: the figures of bench.json."""
     with _server(models_dir, data_dir) as (process, url, ready_s):
         ready_rss = status_mib(process.pid, "VmRSS")
-        watch = Watch(process.pid)
-        thread = threading.Thread(target=watch.run, daemon=True)
-        thread.start()
         took, answers = [], []
-        for photo in photos:
-            start = time.perf_counter()
-            answers.append(_analyze(url, photo))
-            took.append(time.perf_counter() - start)
-        watch.stop()
-        thread.join()
+        with AnonPeak(process.pid) as anon:
+            for photo in photos:
+                start = time.perf_counter()
+                answers.append(_analyze(url, photo))
+                took.append(time.perf_counter() - start)
         crops = sum(answer["statistics"]["holds_kept"] for answer in answers)
         return {
             "ready_rss_mib": ready_rss,
             "peak_rss_mib": status_mib(process.pid, "VmHWM"),
-            "peak_anon_mib": watch.peak_anon_mib,
+            "peak_anon_mib": anon.mib,
             "ready_s": ready_s,
             "seconds_per_photo": sum(took) / len(took),
             "seconds_per_crop": sum(answer["timings_ms"]["clip"] for answer in answers) / crops / 1000,
@@ -71,7 +38,7 @@ def measure(photos: list[Path], models_dir: Path, data_dir: Path) -> dict[str, f
 
 
 @contextlib.contextmanager
-def _server(models_dir: Path, data_dir: Path) -> Iterator[tuple[psutil.Process, str, float]]:
+def _server(models_dir: Path, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
     """The real server on a free port, with how long it took to be ready (seconds from the fork)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,7 +51,7 @@ def _server(models_dir: Path, data_dir: Path) -> Iterator[tuple[psutil.Process, 
         "LOG_LEVEL": "WARNING",
     }
     start = time.perf_counter()
-    process = psutil.Popen([sys.executable, "-m", "backend", "--port", str(port)], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "backend", "--port", str(port)], env=environment)
     try:
         while not _is_ready(url):
             if process.poll() is not None:
