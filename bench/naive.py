@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.process import AnonPeak, status_mib
+
 _COLOURS = (
     *("black", "white", "gray", "red", "orange", "yellow", "green"),
     *("blue", "purple", "pink", "brown", "mint", "lime"),
 )
 _IMAGE_SIZE = 640
 _GRID = 10
-_SAMPLE_EVERY_S = 0.005
 
 
 class NaiveStack:
@@ -89,48 +89,24 @@ def measure(photos: list[Path], yolo: str = "yolo11n-seg.yaml", holds: int = 40)
 def _measure_here(photos: list[Path], yolo: str, clip: str, holds: int) -> dict[str, float]:
     start = time.perf_counter()
     stack = NaiveStack(yolo, clip)
-    ready_s, ready_rss = time.perf_counter() - start, _status_mib("VmRSS")
+    ready_s, ready_rss = time.perf_counter() - start, status_mib("self", "VmRSS")
     stack.analyze(photos[0], 1)  # ultralytics sets itself up on the first photo; nobody is charged for that
-    peak_anon = _AnonPeak()
     took = []
-    for photo in photos:
-        start = time.perf_counter()
-        _, clip_s = stack.analyze(photo, holds)
-        took.append((time.perf_counter() - start, clip_s))
+    with AnonPeak("self") as anon:
+        for photo in photos:
+            start = time.perf_counter()
+            _, clip_s = stack.analyze(photo, holds)
+            took.append((time.perf_counter() - start, clip_s))
     photo_s, clip_s = (sum(column) / len(photos) for column in zip(*took, strict=True))
     return {
         "ready_rss_mib": ready_rss,
-        "peak_rss_mib": _status_mib("VmHWM"),
-        "peak_anon_mib": peak_anon.stop(),
+        "peak_rss_mib": status_mib("self", "VmHWM"),
+        "peak_anon_mib": anon.mib,
         "ready_s": ready_s,
         "seconds_per_photo": photo_s,
         "seconds_per_crop": clip_s / holds,
         "crops_per_photo": holds,
     }
-
-
-class _AnonPeak:
-    """The largest RssAnon, sampled on a thread: the kernel keeps a peak of RSS alone."""
-
-    def __init__(self) -> None:
-        self._peak = 0.0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._done.wait(_SAMPLE_EVERY_S):
-            self._peak = max(self._peak, _status_mib("RssAnon"))
-
-    def stop(self) -> float:
-        self._done.set()
-        self._thread.join()
-        return self._peak
-
-
-def _status_mib(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def main() -> None:
