@@ -27,13 +27,13 @@ class Oracle:
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         letterboxed = letterbox(pixels, self.img_size)
         _, height, width, _ = letterboxed.image.shape
-        scaled = np.array(pixels.shape[1::-1]) * (letterboxed.scale_x, letterboxed.scale_y)
-        outlines = [polygon * scaled for polygon in self.polygons]
+        size = pixels.shape[1] * letterboxed.scale_x, pixels.shape[0] * letterboxed.scale_y
+        outlines = [polygon * np.array(size, dtype=np.float32) for polygon in self.polygons]
         prototypes = np.full((1, _PROTOTYPES, height // 4, width // 4), _OUTSIDE, dtype=np.float32)
         rows = np.zeros((1, 4 + 2 + _PROTOTYPES, len(outlines)), dtype=np.float32)
         for index, outline in enumerate(outlines):
             prototypes[0, index] = _OUTSIDE + (_INSIDE - _OUTSIDE) * _coverage(
-                outline / 4, height // 4, width // 4
+                outline / np.float32(4), height // 4, width // 4
             )
             low, high = outline.min(axis=0), outline.max(axis=0)
             rows[0, :4, index] = [*(low + high) / 2, *(high - low)]

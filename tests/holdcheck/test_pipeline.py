@@ -93,7 +93,8 @@ def test_outlines_lie_on_their_holds_in_the_upright_original(
     picture = wall(width, height)
     truths = outlines(picture)
     photo = save(picture, tmp_path / "photo.jpg", orientation)
-    oracle = Oracle([truth / np.array([width, height], dtype=np.float32) for truth in truths])
+    size = np.array([width, height], dtype=np.float32)
+    oracle = Oracle([np.divide(truth, size, dtype=np.float32) for truth in truths])
     result = answer(run(photo, Models(oracle, None)))
 
     assert (result.image_width, result.image_height) == (width, height)
