@@ -24,9 +24,13 @@ _NO_LIMIT = 2**60
 """cgroup v1 says "none" as the largest multiple of a page in 63 bits; v2 says `max`."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
-_LARGE_BLOCK = 1 * _MIB
-"""Blocks from here up are mapped one by one, so that a freed tensor or photo leaves RSS at once. glibc would
-otherwise raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap."""
+_LARGE_BLOCK = 2 * _MIB
+"""Blocks from here up are mapped one by one, so that a freed photo leaves RSS at once. glibc would otherwise
+raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap. Measured on the
+detector (640x480) and CLIP ViT-B/32 (batch of 2): as fast as untuned, the detector's peak 7 MiB lower. From
+1 MiB up: 18 and 8 MiB lower, but 45% and 5% slower, for the kernel clears each page again."""
+_FREE_HEAP_END = 8 * _MIB
+"""So much at the heap's end may stay for the next inference; `trim` gives that back, too."""
 
 
 def snapshot(root: Path = _ROOT) -> MemoryUsage:
@@ -76,7 +80,7 @@ def tune_allocator() -> bool:
     if libc is None:
         return False
     # One arena: each further one, made when a thread starts, keeps its own freed pages.
-    wanted = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: _LARGE_BLOCK, _M_TRIM_THRESHOLD: _LARGE_BLOCK}
+    wanted = {_M_ARENA_MAX: 1, _M_MMAP_THRESHOLD: _LARGE_BLOCK, _M_TRIM_THRESHOLD: _FREE_HEAP_END}
     results = [libc.mallopt(option, value) for option, value in wanted.items()]
     return all(result == 1 for result in results)
 
