@@ -15,7 +15,7 @@ MIN_ANALYSED = difficulty.MIN_HOLDS
 """A problem of fewer holds is listed, and not analysed."""
 APART = 3.0
 """A gap this many times a colour's usual gap between neighbours splits it."""
-APART_HOLDS = 9.0
+APART_HOLDS = 7.0
 """And never a gap of fewer hold sizes than this: a long move is still a move."""
 _CLIMBING_SHRINKS = 0.6
 """Height counts for less than width: problems go up, and stand side by side."""
@@ -25,7 +25,7 @@ _VOTE = 0.15
 """Probability of the group's colour from which a stray hold may be voted into it."""
 _STRAY_LAB = 25.0
 """CIE76 difference to the group's median colour up to which it may."""
-_FOOT_SIZE = 0.45
+_FOOT_SIZE = 0.6
 """Holds smaller than this share of the problem's median area are feet: no start is made of them."""
 _LEVEL = 0.12
 """Two holds within this share of the problem's height are level: both may be the start."""
