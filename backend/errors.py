@@ -7,15 +7,15 @@ HoldcheckError (holdcheck.errors)
       |    |-- MalformedUpload    the multipart body cannot be parsed
       |    |-- PhotoMissing       no photo in it
       |    `-- UnknownWallAngle   wall_angle is none of the known ones
+      |-- JobTimedOut             the analysis took longer than JOB_TIMEOUT_S
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting
-           |-- ShuttingDown       the server is about to end
-           `-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
+           `-- ShuttingDown       the server is about to end
 """
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
@@ -51,13 +51,16 @@ class UnknownWallAngle(UploadError):
     code = "wall_angle_unknown"
 
 
+class JobTimedOut(ServiceError):
+    code = "job_timed_out"
+
+
 class Unavailable(ServiceError):
     code = "unavailable"
-    retry_after_s: ClassVar[int] = 5
 
-    def __init__(self, detail: str, retry_after_s: int | None = None) -> None:
+    def __init__(self, detail: str, retry_after_s: int = 5) -> None:
         super().__init__(detail)
-        self.headers = {"Retry-After": str(retry_after_s or self.retry_after_s)}
+        self.retry_after_s = retry_after_s
 
 
 class NotReady(Unavailable):
@@ -70,10 +73,6 @@ class QueueFull(Unavailable):
 
 class ShuttingDown(Unavailable):
     code = "shutting_down"
-
-
-class JobTimedOut(Unavailable):
-    code = "job_timed_out"
 
 
 STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
@@ -102,7 +101,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
 }
 """The one table: status and title of every error; a class without a row has its nearest base's."""
 
-_BY_CODE = {error.code: entry for error, entry in STATUS.items()}
+_BY_CODE = {error.code: error for error in STATUS}
 
 
 class Problem(BaseModel):
@@ -145,17 +144,18 @@ def row(error: type[HoldcheckError]) -> tuple[int, str]:
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
     """An error raised on purpose."""
     status, title = row(type(error))
-    headers = getattr(error, "headers", None)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
     return _response(status, title, str(error), error.code, request_id, headers)
 
 
 def respond_with_code(code: str, detail: str, request_id: str) -> ProblemResponse:
     """An error of which only its code is left, as an `error` event carries it."""
-    status, title = _BY_CODE.get(code, STATUS[HoldcheckError])
-    return _response(status, title, detail, code, request_id)
+    return respond(_BY_CODE.get(code, HoldcheckError)(detail), request_id)
 
 
-def respond_with_status(status: int, detail: str, request_id: str, headers: Any = None) -> ProblemResponse:
+def respond_with_status(
+    status: int, detail: str, request_id: str, headers: Mapping[str, str] | None = None
+) -> ProblemResponse:
     """An error of HTTP itself: no such path, no such method."""
     phrase = HTTPStatus(status).phrase
     return _response(status, phrase, detail, phrase.lower().replace(" ", "_"), request_id, headers)
@@ -168,7 +168,7 @@ def respond_internal(request_id: str) -> ProblemResponse:
 
 
 def _response(
-    status: int, title: str, detail: str, code: str, request_id: str, headers: Any = None
+    status: int, title: str, detail: str, code: str, request_id: str, headers: Mapping[str, str] | None = None
 ) -> ProblemResponse:
     problem = Problem(
         type=f"urn:holdcheck:problem:{code}",

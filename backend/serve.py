@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -86,5 +87,6 @@ def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
-    log.info("try: curl -N -F image=@PHOTO.jpg %s/api/analyze-stream", url)
+    sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
+    log.info("try: curl -N -F image=@%s %s/api/analyze-stream", sample, url)
     log.info("open to everybody who can reach it: this version has no keys")

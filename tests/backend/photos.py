@@ -1,6 +1,7 @@
 """Photos, and files that only look like ones."""
 
 import io
+from functools import cache
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,7 @@ def jpeg(image: Image.Image) -> bytes:
     return _encoded(image, "JPEG", quality=90)
 
 
+@cache
 def png(width: int, height: int, mode: str = "L") -> bytes:
     """One colour: many pixels in few bytes."""
     return _encoded(Image.new(mode, (width, height)), "PNG")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from backend.settings import ServiceSettings
 from holdcheck import memory, pipeline
 from holdcheck.errors import AnalysisCancelled, CorruptPhoto
 from holdcheck.pipeline import StageEvent
+from tests.backend import photos
 
 JOB = Job(Path("none.jpg"))
 
@@ -170,6 +172,40 @@ def test_leaving_stops_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
 
     _with_engine(test)
     assert batches > 0
+
+
+def test_a_silent_stream_is_kept_alive_by_comments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.05)
+    monkeypatch.setattr(pipeline, "analyze", _pipeline_that(lambda: time.sleep(0.3)))
+    app = create_app(_settings(data_dir=tmp_path))
+    photo = (
+        b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + photos.png(8, 8) + b"\r\n--x--\r\n"
+    )
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/analyze-stream",
+        "raw_path": b"/api/analyze-stream",
+        "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"1000")],
+    }
+    body = iter([{"type": "http.request", "body": photo, "more_body": False}])
+    sent: list[bytes] = []
+
+    async def receive() -> Any:
+        return next(body, None) or await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    async def run() -> None:
+        await app.state.service.engine.start()
+        await app(scope, receive, send)
+        await app.state.service.engine.stop()
+
+    asyncio.run(run())
+    assert sent.count(b": ping\n\n") >= 3
+    assert b'"step":"detection"' in b"".join(sent)
 
 
 def test_an_unexpected_error_outside_a_stream_is_a_bare_500(tmp_path: Path) -> None:
