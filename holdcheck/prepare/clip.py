@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from holdcheck import memory
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Cosine, FileRecord, Manifest, Prompts, sha256
@@ -98,9 +99,12 @@ def _run_towers(
     model.float()
     text = _Text(prompts.embed(model, origin.architecture), float(model.logit_scale.detach().exp().max()))
     del model
-    gc.collect()
-    report("exporting the image tower")
-    return text, _run_image_tower(visual, origin, scratch)
+    _give_back()
+    report("running and exporting the image tower")
+    vision = _run_image_tower(visual, origin, scratch)
+    del visual
+    _give_back()
+    return text, vision
 
 
 def _run_image_tower(visual: Any, origin: towers.Origin, scratch: Path) -> _Vision:
@@ -112,8 +116,21 @@ def _run_image_tower(visual: Any, origin: towers.Origin, scratch: Path) -> _Visi
     crops = verify.sample_crops(size)
     with torch.inference_mode():
         batches = [tower(torch.from_numpy(crops[at : at + _BATCH])) for at in range(0, len(crops), _BATCH)]
+    _hollow(tower)
     _export_graph(tower, size, scratch / "graph.onnx")
     return _Vision(size, weights, crops, np.concatenate([batch.numpy() for batch in batches]))
+
+
+def _hollow(tower: torch.nn.Module) -> None:
+    """Reduce each parameter to its shape: the graph is all that is exported, and the exporter copies."""
+    for parameter in tower.parameters():
+        parameter.data = torch.zeros((), dtype=parameter.dtype).expand(parameter.shape)
+
+
+def _give_back() -> None:
+    """Freed weights go back to the system, instead of waiting in the allocator for others of their size."""
+    gc.collect()
+    memory.trim()
 
 
 def _export_graph(tower: torch.nn.Module, size: int, path: Path) -> None:

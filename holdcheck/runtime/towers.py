@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils.serialization import config as serialization
 
 from holdcheck import torchvision_shim
 from holdcheck.errors import PrepareError
@@ -22,6 +23,8 @@ import open_clip  # noqa: E402 - torchvision has to be importable first
 
 _QUICK_GELU = "-quickgelu"
 _CHECKPOINTS = {".pt", ".pth", ".bin", ".safetensors", ".npz"}
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+"""What TorchScript archives keep beside the weights."""
 Triple = tuple[float, float, float]
 
 
@@ -77,6 +80,7 @@ def load(architecture: str, checkpoint: Path, scratch: Path) -> Any:
         model = create(architecture)
     # open_clip copies a state dict into the parameters; assigned, the mapped tensors become the parameters.
     model.load_state_dict = partial(model.load_state_dict, assign=True)
+    mapped = serialization.patch("load.mmap", True)  # type: ignore[attr-defined]
     try:
         with (
             _mappable(checkpoint, scratch) as path,
@@ -196,7 +200,7 @@ def _mappable(checkpoint: Path, scratch: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory(dir=scratch) as folder, _quiet():
         state = torch.jit.load(str(checkpoint), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
-        for key in ("input_resolution", "context_length", "vocab_size"):
+        for key in _NOT_WEIGHTS:
             state.pop(key, None)
         path = Path(folder) / "state.pt"
         torch.save(dict(state), path)

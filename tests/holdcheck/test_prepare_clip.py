@@ -1,0 +1,204 @@
+"""prepare for CLIP: from checkpoints in every form to an artefact that agrees with the torch tower."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from holdcheck.classifier import COLOURS
+from holdcheck.errors import PrepareError
+from holdcheck.manifest import Manifest, slug
+from holdcheck.prepare import prepare_clip, prompts, verify
+from holdcheck.runtime import towers
+from holdcheck.runtime.onnx import OnnxClassifier
+from holdcheck.runtime.torch import TorchClassifier
+from holdcheck.settings import Settings
+from tests.cgroup import memory_limit
+from tests.holdcheck import tiny_clip
+
+CPU = Settings(device="cpu", runtime="torch")
+CHECKPOINTS = Path("build/checkpoints")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny_architecture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    tiny_clip.register(tmp_path_factory.mktemp("configs"))
+    yield
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+def test_an_int8_artefact_embeds_as_the_torch_tower_does(tmp_path: Path, lines: list[str]) -> None:
+    name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
+    manifest = prepare_clip(name, tmp_path, lines.append)
+    folder = tmp_path / "clip" / slug(name)
+    crops = verify.sample_crops(tiny_clip.SIDE)
+    onnx, torch_runtime = OnnxClassifier(folder, manifest, CPU), TorchClassifier(folder, manifest, CPU)
+    agreement = verify.cosine(torch_runtime.embeddings(crops), onnx.embeddings(crops))
+    assert manifest.precision == "int8"
+    assert agreement.mean > 0.999
+    assert agreement.minimum > 0.995
+    assert manifest.cosine is not None
+    assert manifest.cosine.mean == pytest.approx(agreement.mean, abs=1e-4)
+    assert any("cosine" in line for line in lines)
+    assert np.abs(onnx.probabilities(crops) - torch_runtime.probabilities(crops)).max() < 0.02
+
+
+def test_an_artefact_takes_batches_of_any_size(tmp_path: Path, lines: list[str]) -> None:
+    name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
+    classifier = OnnxClassifier(
+        tmp_path / "clip" / slug(name), prepare_clip(name, tmp_path, lines.append), CPU
+    )
+    crops = verify.sample_crops(tiny_clip.SIDE)[:7]
+    together = classifier.embeddings(crops)
+    alone = np.concatenate([classifier.embeddings(crops[at : at + 1]) for at in range(7)])
+    assert together.shape == (7, 64)
+    # One activation scale serves a whole batch, so company changes the last digits.
+    assert verify.cosine(alone, together).minimum > 0.995
+
+
+def test_every_form_of_a_checkpoint_gives_the_same_embeddings(tmp_path: Path, lines: list[str]) -> None:
+    clip = tiny_clip.model()
+    tiny_clip.save(clip, tmp_path / "fp32.safetensors")
+    state = {name: value.detach().half() for name, value in clip.state_dict().items()}
+    save_file(state, tmp_path / "fp16.safetensors")
+    torch.save(state, tmp_path / "plain.pt")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "training.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = (torch.zeros(1, 3, tiny_clip.SIDE, tiny_clip.SIDE), torch.zeros(1, 77, dtype=torch.long))
+        torch.jit.trace(clip, example, check_trace=False).save(tmp_path / "script.pt")
+    crops = verify.sample_crops(tiny_clip.SIDE)
+    embeddings = {}
+    for file in ("fp32.safetensors", "fp16.safetensors", "plain.pt", "training.pt", "script.pt"):
+        name = f"{tiny_clip.NAME}:{tmp_path / file}"
+        manifest = prepare_clip(name, tmp_path, lines.append)
+        embeddings[file] = OnnxClassifier(tmp_path / "clip" / slug(name), manifest, CPU).embeddings(crops)
+    for other in embeddings.values():
+        assert verify.cosine(embeddings["fp32.safetensors"], other).minimum > 0.999
+
+
+def test_activations_that_int8_cannot_hold_fall_back_to_a_wider_precision(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    clip = tiny_clip.model()
+    for block in clip.visual.transformer.resblocks:
+        # One channel a thousand times the others, read by nobody: all it does is spoil the shared scale.
+        block.ln_2.bias.data[3] = 2000.0
+        block.mlp.c_fc.weight.data[:, 3] = 0
+        block.mlp.c_fc.weight.data *= 30
+    manifest = prepare_clip(tiny_clip.save(clip, tmp_path / "outlier.safetensors"), tmp_path, lines.append)
+    assert manifest.precision == "fp16"
+    assert manifest.cosine is not None
+    assert manifest.cosine.mean > 0.999
+    assert any("falling back" in line for line in lines)
+
+
+def test_prompts_are_averaged_over_templates_and_normalised_twice() -> None:
+    clip = tiny_clip.model()
+    embeddings = prompts.embed(clip, tiny_clip.NAME)
+    assert embeddings.shape == (len(COLOURS), 64)
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(len(COLOURS)), abs=1e-5)
+    tokenizer = towers.open_clip.get_tokenizer(tiny_clip.NAME)
+    tokens = tokenizer([template.format("red") for template in prompts.TEMPLATES])
+    with torch.inference_mode():  # the full context of 77, by a model that was not shortened
+        rows = tiny_clip.model().encode_text(tokens, normalize=True).mean(dim=0)
+    expected = torch.nn.functional.normalize(rows, dim=0).numpy()
+    assert np.abs(embeddings[COLOURS.index("red")] - expected).max() < 1e-5
+
+
+def test_random_weights_say_that_they_are_a_dummy(tmp_path: Path, lines: list[str]) -> None:
+    name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
+    manifest = prepare_clip(name, tmp_path, lines.append, random_weights=True)
+    assert manifest.is_dummy
+    assert (manifest.source, manifest.seed, manifest.checkpoint) == ("random", 0, "")
+    folder = tmp_path / "clip" / slug(name)
+    crops = verify.sample_crops(tiny_clip.SIDE)[:4]
+    same_seed = TorchClassifier(folder, manifest, CPU).embeddings(crops)
+    assert verify.cosine(same_seed, OnnxClassifier(folder, manifest, CPU).embeddings(crops)).mean > 0.999
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ViT-Z/99", "knows no ViT-Z/99"),
+        ("ViT-B-32:nosuch", "it has: openai"),
+        ("ViT-B-32:/nowhere/weights.pt", "does not exist"),
+        ("ViT-B-32:{garbage}", "does not hold the weights"),
+        ("ViT-B-32:{tiny}", "does not hold the weights"),  # of another architecture
+    ],
+)
+def test_a_model_that_cannot_be_had_is_one_line_and_changes_nothing(
+    name: str, hint: str, tmp_path: Path, lines: list[str]
+) -> None:
+    garbage, tiny = tmp_path / "garbage.safetensors", tmp_path / "tiny.safetensors"
+    garbage.write_bytes(b"not weights at all" * 100)
+    tiny_clip.save(tiny_clip.model(), tiny)
+    name = name.format(garbage=garbage, tiny=tiny)
+    folder = tmp_path / "clip" / slug(name)
+    folder.mkdir(parents=True)
+    (folder / "model.ort").write_text("the old artefact")
+    with pytest.raises(PrepareError) as caught:
+        prepare_clip(name, tmp_path, lines.append)
+    assert hint in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in folder.iterdir()] == ["model.ort"]
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_openai_weights_get_quick_gelu_under_each_of_their_names() -> None:
+    for name in ("ViT-B/32", "ViT-B-32:openai", "ViT-B-32-quickgelu:openai"):
+        assert towers.parse(name) == towers.Origin("ViT-B-32-quickgelu", "openai")
+    assert towers.parse("ViT-B/16").architecture == "ViT-B-16-quickgelu"
+    assert towers.parse("ViT-B-32:laion2b_s34b_b79k").architecture == "ViT-B-32"
+    gelu = type(towers.create("ViT-B-32-quickgelu").visual.transformer.resblocks[0].mlp.gelu)
+    assert gelu is towers.open_clip.transformer.QuickGELU
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+def test_vit_b_32_is_prepared_from_a_checkpoint_inside_957_mib(half: bool, tmp_path: Path) -> None:
+    import subprocess
+
+    checkpoint = _vit_b_32(half)
+    with memory_limit(957) as group:
+        done = subprocess.run(
+            group.command(
+                *(sys.executable, "-m", "holdcheck", "prepare"),
+                *("--clip", f"ViT-B-32-quickgelu:{checkpoint}"),
+            ),
+            env={"MODELS_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "2"},
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        usage = group.usage()
+    assert done.returncode == 0, f"{done.stderr}\n{usage}"
+    assert usage.oom_kills == 0
+    manifest = Manifest.read(tmp_path / "clip" / slug(checkpoint.name))
+    assert manifest.precision == "int8"
+    assert manifest.cosine is not None
+    assert manifest.cosine.mean > 0.99
+    assert manifest.model.bytes < 100 << 20
+
+
+def _vit_b_32(half: bool) -> Path:
+    """A true-size checkpoint of both towers, seeded, made once and kept."""
+    path = CHECKPOINTS / f"vitb32_{'fp16' if half else 'fp32'}.safetensors"
+    if not path.is_file():
+        CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+        clip = towers.random_model("ViT-B-32-quickgelu", 1)
+        clip = clip.half() if half else clip
+        aside = path.with_suffix(".part")
+        save_file({name: value.detach() for name, value in clip.state_dict().items()}, aside)
+        aside.rename(path)
+    return path.resolve()
