@@ -26,9 +26,9 @@ _NO_LIMIT = 2**60
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE_BLOCK = 2 * _MIB
 """Blocks from here up are mapped one by one, so that a freed photo leaves RSS at once. glibc would otherwise
-raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap. Measured on the
-detector (640x480) and CLIP ViT-B/32 (batch of 2): as fast as untuned, the detector's peak 7 MiB lower. From
-1 MiB up: 18 and 8 MiB lower, but 45% and 5% slower, for the kernel clears each page again."""
+raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap. Measured on
+the detector (640x480) and CLIP ViT-B/32 (batch of 2): as fast as untuned, and the detector peaks 7 MiB lower.
+From 1 MiB up they peak 18 and 8 MiB lower but take 45% and 5% longer: the kernel clears each page again."""
 _FREE_HEAP_END = 8 * _MIB
 """So much at the heap's end may stay for the next inference; `trim` gives that back, too."""
 
