@@ -20,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HoldcheckError as error:
         print(f"holdcheck: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"holdcheck: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -31,9 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     analyze = commands.add_parser("analyze", help="find, colour and group the holds on a photo")
     analyze.add_argument("photo", type=Path, help="JPEG, PNG, WebP, HEIC or AVIF")
     analyze.add_argument("--json", type=Path, metavar="FILE", help="write the whole answer")
-    analyze.add_argument(
-        "--draw", type=Path, metavar="FILE", help="write the photo with the answer drawn on"
-    )
+    analyze.add_argument("--draw", type=Path, metavar="FILE", help="write the photo with the answer drawn on")
     analyze.add_argument(
         "--wall-angle", choices=["slab", "face", "overhang"], help="helps the difficulty estimate"
     )

@@ -52,8 +52,9 @@ class Models:
 def load(settings: Settings) -> Models:
     """Load and warm the detector and the classifier. Never downloads, never raises for a missing model."""
     detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings))
-    if detector is None and settings.allow_dummy:
-        detector = FakeDetector()
+    if detector is None:
+        log.warning("there is no detector: %s", detector_problem)
+        detector = FakeDetector() if settings.allow_dummy else None
     classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings))
     if classifier is None:
         log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)
@@ -70,12 +71,11 @@ def load(settings: Settings) -> Models:
 
 def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str | None]:
     """Run one loader between two looks at the memory; a model that cannot be used becomes its reason."""
-    with memory.log_delta(name):
-        try:
+    try:
+        with memory.log_delta(name):
             return make(), None
-        except ModelError as error:
-            log.warning("%s is not available: %s", name, error)
-            return None, str(error)
+    except ModelError as error:
+        return None, str(error)
 
 
 def _load_detector(settings: Settings) -> Detector:
