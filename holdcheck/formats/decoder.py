@@ -134,11 +134,13 @@ def _stored_profile(path: Path, header: PhotoHeader) -> bytes | None:
 def _heic(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     import pi_heif  # 3 MiB, only for those who send it
 
-    pi_heif.options.DECODE_THREADS = 1
-    pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
-    with path.open("rb") as file:
-        container = pi_heif.HeifFile(file, remove_stride=False)
-    picture = container[container.primary_index]
+    # Not pi_heif.HeifFile: it reads the EXIF of every image, too, and crashes on a damaged one.
+    threads, to_8_bit, bgr, packed, hdr_to_16_bit, decoder, unlimited = 1, True, False, False, True, "", False
+    images = pi_heif.heif._pi_heif.load_file(
+        path.read_bytes(), threads, to_8_bit, bgr, packed, hdr_to_16_bit, decoder, unlimited
+    )
+    encoded = next(image for image in images if image is not None and image.primary)
+    picture = pi_heif.heif.BaseImage(encoded)
     _check_size(picture.size, header)
     pixels: NDArray[np.uint8] = np.asarray(picture)
     mode, (width, height) = picture.mode, picture.size  # of the decoded picture: only now are they final
@@ -146,7 +148,8 @@ def _heic(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     reduced = _averaged(
         (width, height), lambda top, bottom: _from_array(pixels[top:bottom, :width], mode), max_side
     )
-    return replace(reduced, profile=picture.info.get("icc_profile"))
+    stored = encoded.color_profile or {}
+    return replace(reduced, profile=stored["data"] if stored.get("type") in ("rICC", "prof") else None)
 
 
 def _from_array(rows: NDArray[Any], mode: str) -> Image.Image:

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -161,3 +165,31 @@ def test_damage_inside_the_picture_is_found_by_decoding_and_never_an_unexpected_
 def test_a_picture_cut_short_inside_a_whole_file_is_truncated(photo: Write) -> None:
     with pytest.raises(TruncatedPhoto):
         decode(photo(png(2, 16, deep(quarters()), cut=100)))
+
+
+FUZZ = """
+import random, sys
+import subprocess
+import sys
+from pathlib import Path
+from holdcheck import image
+from holdcheck.errors import PhotoError
+random.seed(7)
+whole, photo = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+for _ in range(1500):
+    damaged = bytearray(whole)
+    for _ in range(random.randint(1, 6)):
+        damaged[random.randrange(len(damaged))] = random.choice([0, 1, 128, 255, random.randrange(256)])
+    photo.write_bytes(damaged)
+    try:
+        image.decode(photo, 64, 2)
+    except PhotoError:
+        pass
+"""
+
+
+def test_a_damaged_heic_never_takes_the_process_with_it(tmp_path: Path) -> None:
+    # pi_heif's own HeifFile crashes on a damaged EXIF block; in a process of its own, that would show here.
+    command = [sys.executable, "-c", FUZZ, DATA / "quarters_rotated.heic", tmp_path / "photo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
