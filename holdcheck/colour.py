@@ -75,6 +75,16 @@ def measure(
     )
 
 
+def warm_up() -> None:
+    """Pay now what the first hold of the first photo would: OpenCV's Lab tables, and reading the weights.
+
+    Raises:
+        ModelCorrupt: the bundled weights cannot be read.
+    """
+    square = np.zeros((8, 8, 3), dtype=np.uint8)
+    lab_probabilities([measure(square, (0, 0, 8, 8), np.ones((8, 8), dtype=np.bool_))])
+
+
 def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
     """Name colours from Lab statistics alone: N holds -> (N, 13) calibrated probabilities, order of COLOURS.
 

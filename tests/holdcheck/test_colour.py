@@ -141,6 +141,12 @@ def test_forty_holds_are_measured_and_named_in_a_blink() -> None:
     assert time.process_time() - start < 0.25  # a twentieth of it on an idle machine
 
 
+def test_warming_up_reads_the_weights_before_the_first_photo() -> None:
+    colour.load_model.cache_clear()
+    colour.warm_up()
+    assert colour.load_model.cache_info().currsize == 1
+
+
 def test_without_clip_the_lab_answer_stands() -> None:
     lab = np.array([[0.7, 0.3] + [0.0] * 11], dtype=np.float32)
     assert (colour.fuse(None, lab) == lab).all()
