@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from holdcheck import memory
+from holdcheck import colour, memory
 from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
 from holdcheck.detector import Detector, FakeDetector
 from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared
@@ -58,6 +58,7 @@ def load(settings: Settings) -> Models:
     classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings))
     if classifier is None:
         log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)
+    colour.warm_up()
     loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
     problems = [problem for problem in (detector_problem, classifier_problem) if problem]
     return Models(
