@@ -190,6 +190,6 @@ for _ in range(1500):
 
 def test_a_damaged_heic_never_takes_the_process_with_it(tmp_path: Path) -> None:
     # pi_heif's own HeifFile crashes on a damaged EXIF block; in a process of its own, that would show here.
-    command = [sys.executable, "-c", FUZZ, DATA / "quarters_rotated.heic", tmp_path / "photo"]
+    command = [sys.executable, "-c", FUZZ, str(DATA / "quarters_rotated.heic"), str(tmp_path / "photo")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
