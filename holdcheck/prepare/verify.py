@@ -8,11 +8,11 @@ from holdcheck.manifest import Cosine
 
 LEAST_MEAN_COSINE = 0.98
 _SEED = 7
-_COUNT = 32
+_COUNT = 16
 
 
 def sample_crops(side: int) -> NDArray[np.uint8]:
-    """Seeded drawings of what a classifier gets: one shaded blob of some colour on a wall -> (32, S, S, 3).
+    """Seeded drawings of what a classifier gets: one shaded blob of some colour on a wall -> (16, S, S, 3).
 
     Drawn, since noise looks like nothing to a CLIP: its embeddings of noise are all alike.
     """
