@@ -221,13 +221,12 @@ class InProcessEngine:
         start = time.monotonic()
         try:
             last = self._attempt(ticket, loop)
-        except Exception:
-            log.exception("the analysis failed", extra={"job_id": ticket.job.id})
-            last = ticket.narrator.tell_error(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
-        if last is not None:
-            loop.call_soon_threadsafe(ticket.put, last)
-        memory.trim()
-        loop.call_soon_threadsafe(self._done, ticket, time.monotonic() - start)
+            if last is not None:
+                loop.call_soon_threadsafe(ticket.put, last)
+            memory.trim()
+        finally:
+            # Without this the next job would wait for ever.
+            loop.call_soon_threadsafe(self._done, ticket, time.monotonic() - start)
 
     def _attempt(self, ticket: _Ticket, loop: asyncio.AbstractEventLoop) -> Event | None:
         """Run the pipeline; answer the `error` event where it ended in one."""
@@ -241,6 +240,9 @@ class InProcessEngine:
             return self._failed(ticket, JobTimedOut.code, detail)
         except HoldcheckError as error:
             return self._failed(ticket, error.code, str(error))
+        except Exception:
+            log.exception("the analysis failed", extra={"job_id": ticket.job.id})
+            return ticket.narrator.tell_error(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
         return None
 
     def _run_pipeline(self, ticket: _Ticket, loop: asyncio.AbstractEventLoop) -> None:
@@ -272,6 +274,7 @@ def _load(settings: ServiceSettings) -> Models:
     # What is here now stays: collections, which stop every thread, need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     memory.trim()
     return models
 
