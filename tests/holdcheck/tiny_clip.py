@@ -18,11 +18,14 @@ _CONFIG = {
 
 def register(folder: Path) -> None:
     """Let open_clip know the architecture."""
-    from holdcheck.runtime import towers  # makes torchvision importable first
+    from holdcheck import torchvision_shim
+
+    torchvision_shim.install()
+    import open_clip
 
     path = folder / f"{NAME}.json"
     path.write_text(json.dumps(_CONFIG))
-    towers.open_clip.add_model_config(path)
+    open_clip.add_model_config(path)
 
 
 def model(seed: int = 1) -> Any:
