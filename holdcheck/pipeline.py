@@ -132,6 +132,7 @@ class _Analysis:
             found = detector.detect(wall.pixels)
         # The detector's moment is over: what it held must be back before CLIP's weights come in.
         detector.release_pages()
+        memory.trim()
         with self._timed("masks"):
             masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)
         return wall, masks, len(found)
@@ -154,6 +155,7 @@ class _Analysis:
                     for mask in masks[start : start + size]
                 ]
                 batches.append(classifier.probabilities(np.stack(batch)))
+                memory.trim()  # or each batch leaves the heap more ragged than the last: 20 MiB by the end
             done = min(start + size, len(masks))
             low, high = _CLUSTERING_PROGRESS
             progress = low + (high - low) * done // len(masks)
