@@ -62,4 +62,4 @@ class Settings(BaseSettings):
 
 def _describe(problem: Any) -> str:
     variable = "_".join(str(part) for part in problem["loc"]).upper()
-    return f"{variable}={problem['input']!r}: {problem['msg']}"
+    return f"{variable}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
