@@ -117,6 +117,7 @@ def _run_image_tower(visual: Any, origin: towers.Origin, scratch: Path) -> _Visi
     with torch.inference_mode():
         batches = [tower(torch.from_numpy(crops[at : at + _BATCH])) for at in range(0, len(crops), _BATCH)]
     _hollow(tower)
+    _give_back()
     _export_graph(tower, size, scratch / "graph.onnx")
     return _Vision(size, weights, crops, np.concatenate([batch.numpy() for batch in batches]))
 

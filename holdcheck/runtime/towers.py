@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.serialization import config as serialization
 
-from holdcheck import torchvision_shim
+from holdcheck import memory, torchvision_shim
 from holdcheck.errors import PrepareError
 
 torchvision_shim.install()
@@ -205,6 +205,7 @@ def _mappable(checkpoint: Path, scratch: Path) -> Iterator[Path]:
         path = Path(folder) / "state.pt"
         torch.save(dict(state), path)
         del state
+        memory.trim()
         yield path  # its pages outlive its name
 
 

@@ -170,11 +170,11 @@ def test_openai_weights_get_quick_gelu_under_each_of_their_names() -> None:
     assert gelu is open_clip.transformer.QuickGELU
 
 
-@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
-def test_vit_b_32_is_prepared_from_a_checkpoint_inside_957_mib(half: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["fp32.safetensors", "script.pt"])
+def test_vit_b_32_is_prepared_from_a_checkpoint_inside_957_mib(form: str, tmp_path: Path) -> None:
     import subprocess
 
-    checkpoint = _vit_b_32(half)
+    checkpoint = _vit_b_32(form)
     with memory_limit(957) as group:
         done = subprocess.run(
             group.command(
@@ -196,14 +196,21 @@ def test_vit_b_32_is_prepared_from_a_checkpoint_inside_957_mib(half: bool, tmp_p
     assert manifest.model.bytes < 100 << 20
 
 
-def _vit_b_32(half: bool) -> Path:
-    """A true-size checkpoint of both towers, seeded, made once and kept."""
-    path = CHECKPOINTS / f"vitb32_{'fp16' if half else 'fp32'}.safetensors"
-    if not path.is_file():
-        CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-        clip = towers.random_model("ViT-B-32-quickgelu", 1)
-        clip = clip.half() if half else clip
-        aside = path.with_suffix(".part")
+def _vit_b_32(form: str) -> Path:
+    """A true-size checkpoint of both towers, seeded, made once and kept: fp32, or as OpenAI publishes."""
+    path = CHECKPOINTS / f"vitb32_{form}"
+    if path.is_file():
+        return path.resolve()
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    clip = towers.random_model("ViT-B-32-quickgelu", 1).requires_grad_(False)
+    aside = path.with_suffix(".part")
+    if form == "fp32.safetensors":
         save_file({name: value.detach() for name, value in clip.state_dict().items()}, aside)
-        aside.rename(path)
+    else:
+        example = (torch.zeros(1, 3, 224, 224).half(), torch.zeros(1, 77, dtype=torch.long))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            traced = torch.jit.trace(clip.half(), example, check_trace=False)  # type: ignore[no-untyped-call]
+            traced.save(aside)
+    aside.rename(path)
     return path.resolve()
