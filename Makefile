@@ -42,6 +42,13 @@ bench: .venv/models.stamp ## the naive stack and this service side by side -> bu
 clean: ## remove what the commands above made, except prepared models and data
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
+# ultralytics asks for opencv-python, which installs into the same folder as the headless build and needs a display's
+# libraries: whenever pip may have brought it, it goes, and the headless files are put back.
+define leave_only_headless_opencv
+	@$(BIN)/pip uninstall --quiet --yes opencv-python
+	@$(INSTALL) --force-reinstall --no-deps opencv-python-headless
+endef
+
 # --- set-up: each stamp is made once and again when what it was made from changes ---------------------------------
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -57,12 +64,11 @@ clean: ## remove what the commands above made, except prepared models and data
 	@echo "installing what prepare needs (torch, about 1 GB) ..."
 	@$(TORCH) --quiet
 	@$(INSTALL) --editable '.[models]'
-	@# ultralytics asks for opencv-python, which shares its folder with the headless build: leave only the latter.
-	@$(BIN)/pip uninstall --quiet --yes opencv-python
-	@$(INSTALL) --force-reinstall --no-deps opencv-python-headless
+	$(leave_only_headless_opencv)
 	@touch $@
 
 .venv/dev.stamp: .venv/models.stamp
 	@echo "installing what the checks need ..."
 	@$(INSTALL) --editable '.[dev,train]'
+	$(leave_only_headless_opencv)
 	@touch $@
