@@ -5,16 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
 from bench import decode, naive, service
-from holdcheck.manifest import MANIFEST_NAME
-from holdcheck.prepare import run as prepare
-from holdcheck.settings import Settings
-from training.walls import WallSpec, render
+from bench.inputs import random_models, wall_photos
 
-_BUILD = Path("build/bench")
-_PHOTOS = 3
 _ROUNDS = 2
 """The two stacks take turns, so that whatever else the machine does slows both."""
 _ROWS = (
@@ -38,7 +31,7 @@ Figures = dict[str, float]
 
 def main() -> int:
     """Measure, print the table, write build/bench.json; 1 where a bar is missed."""
-    photos, models = _photos(), _models()
+    photos, models = wall_photos(), random_models()
     naive_rounds, our_rounds = [], []
     for number in range(_ROUNDS):
         print(f"round {number + 1} of {_ROUNDS} ...", file=sys.stderr)
@@ -49,31 +42,10 @@ def main() -> int:
         decoding = decode.measure(Path(scratch))
     figures = {"naive": _summary(naive_rounds), "ours": _summary(our_rounds)}
     report = {**figures, "decode": decoding}
+    Path("build").mkdir(exist_ok=True)
     Path("build/bench.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(_table(figures["naive"], figures["ours"], decoding))
     return _judge(figures["naive"], figures["ours"])
-
-
-def _photos() -> list[Path]:
-    """Rendered walls of 12 megapixels with more than forty holds, made once."""
-    folder = _BUILD / "photos"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"wall-{seed}.jpg" for seed in range(_PHOTOS)]
-    for seed, path in enumerate(paths):
-        if not path.is_file():
-            wall = render(WallSpec(4032, 3024, seed, problems=8, quality="phone"))
-            Image.fromarray(wall.pixels).save(path, quality=88)
-    return paths
-
-
-def _models() -> Path:
-    """A folder with a ViT-B/32 of true size and random weights, made once."""
-    folder = _BUILD / "models"
-    if not (folder / "clip" / "vit-b-32" / MANIFEST_NAME).is_file():
-        prepare(
-            "ViT-B/32", None, True, Settings(models_dir=folder), lambda line: print(line, file=sys.stderr)
-        )
-    return folder
 
 
 def _summary(rounds: list[Figures]) -> Figures:

@@ -17,7 +17,7 @@ from bench.process import AnonPeak, status_mib
 
 def measure(photos: list[Path], models_dir: Path, data_dir: Path) -> dict[str, float]:
     """Start the server with default settings, analyse each photo once: the figures of bench.json."""
-    with _server(models_dir, data_dir) as (process, url, ready_s):
+    with running_server(models_dir, data_dir) as (process, url, ready_s):
         ready_rss = status_mib(process.pid, "VmRSS")
         took, answers = [], []
         with AnonPeak(process.pid) as anon:
@@ -38,7 +38,7 @@ def measure(photos: list[Path], models_dir: Path, data_dir: Path) -> dict[str, f
 
 
 @contextlib.contextmanager
-def _server(models_dir: Path, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
+def running_server(models_dir: Path, data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str, float]]:
     """The real server on a free port, with how long it took to be ready (seconds from the fork)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

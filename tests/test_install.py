@@ -21,8 +21,8 @@ def test_no_cuda_build_came_by_accident() -> None:
 
 
 def test_serving_imports_nothing_of_prepare() -> None:
-    heavy = "torch torchvision ultralytics open_clip onnx matplotlib pandas scipy"
-    code = f"import sys, backend.serve, holdcheck.runtime.onnx; print(*set('{heavy}'.split()) & set(sys.modules))"
+    heavy = {"torch", "torchvision", "ultralytics", "open_clip", "onnx", "matplotlib", "pandas", "scipy"}
+    code = f"import sys, backend.serve, holdcheck.runtime.onnx; print(*{heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
