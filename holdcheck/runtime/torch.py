@@ -1,6 +1,7 @@
 """The reference runtime: the same weights in ultralytics and open_clip, on a CPU or a GPU."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ class TorchDetector:
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
         if manifest.weights is None:
             raise ModelNotPrepared(f"{folder} has no weights for RUNTIME=torch; prepare it again")
-        self.info = ModelInfo.of(manifest)
+        self.info = replace(ModelInfo.of(manifest), precision="fp32", sha256=manifest.weights.sha256)
         self._classes = manifest.classes
         self._img_size = settings.yolo_img_size
         self._conf = settings.yolo_conf
@@ -71,7 +72,7 @@ class TorchClassifier:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
-        self.info = ModelInfo.of(manifest)
+        self.info = replace(ModelInfo.of(manifest), precision="fp32", sha256=manifest.source_sha256)
         self.input_size = manifest.input_size
         self._head = read_prompt_head(folder, manifest)
         self._device = device(settings)
