@@ -93,8 +93,8 @@ def batches(
 def sparse_mask_loss(model: nn.Module, share: float = 0.34) -> Any:
     """Ultralytics' segmentation loss with the mask term on a random share of the assigned anchors.
 
-    Each object has about ten anchors that predict nearly the same mask, and decoding them all took a third
-    of the step. The mask term is a mean over anchors, so a sample of them estimates it without bias.
+    Each object has about ten anchors that predict nearly the same mask, and decoding them all is the dearest
+    part of the loss. The mask term is a mean over anchors, so a sample of them estimates it without bias.
     """
     from ultralytics.utils.loss import v8SegmentationLoss
 
