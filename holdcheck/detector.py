@@ -16,7 +16,7 @@ from holdcheck.result import Kind
 
 KINDS: tuple[Kind, Kind] = ("hold", "volume")
 STRIDE = 32
-NMS_IOU = 0.6
+NMS_IOU = 0.5
 MAX_DETECTIONS = 500
 _PAD_GREY = 114
 _MASK_COEFFICIENTS = 32

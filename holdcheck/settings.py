@@ -20,13 +20,13 @@ class Settings(BaseSettings):
     """The CLIP that names colours: as given to `prepare --clip`. Not prepared: the bundled one answers."""
     clip_batch_size: int = Field(2, ge=1, le=64)
     """Crops embedded at once. Larger costs memory and gains no speed on one thread."""
-    yolo_img_size: int = Field(640, ge=320, le=1920, multiple_of=32)
+    yolo_img_size: int = Field(800, ge=320, le=1920, multiple_of=32)
     """Long side, in pixels, of what the detector sees."""
     max_image_size: int = Field(1600, ge=640, le=8192)
     """Long side, in pixels, of the working copy that crops are cut from; answers are in original pixels."""
     max_holds: int = Field(40, ge=1, le=500)
     """The largest so many holds are kept; the rest are counted and said to be truncated."""
-    yolo_conf: float = Field(0.25, gt=0.0, lt=1.0)
+    yolo_conf: float = Field(0.40, gt=0.0, lt=1.0)
     """A detection scored lower is dropped."""
     yolo_weights: str = ""
     """Name or file of the prepared detector (`prepare --yolo FILE`). Empty: the bundled one."""
