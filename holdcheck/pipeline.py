@@ -17,6 +17,7 @@ from holdcheck.holds import HoldMask, decode_masks, keep_largest
 from holdcheck.image import WallImage
 from holdcheck.registry import Models
 from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, WallAngle
+from holdcheck.runtime import mapping
 from holdcheck.settings import Settings
 
 Step = Literal[
@@ -132,6 +133,7 @@ class _Analysis:
             found = detector.detect(wall.pixels)
         # The detector's moment is over: what it held must be back before CLIP's weights come in.
         detector.release_pages()
+        mapping.release(mapping.library_mappings())
         memory.trim()
         with self._timed("masks"):
             masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)

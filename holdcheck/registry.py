@@ -14,6 +14,7 @@ from holdcheck.detector import Detector, FakeDetector
 from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared
 from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
 from holdcheck.result import ComponentStatus
+from holdcheck.runtime import mapping
 from holdcheck.settings import BUNDLED_MODELS, Settings
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,9 @@ def load(settings: Settings) -> Models:
     if detector is None:
         log.warning("there is no detector: %s", detector_problem)
         detector = FakeDetector() if settings.allow_dummy else None
+    # Starting costs more code than serving does: let go of it before CLIP's weights are touched.
+    mapping.release(mapping.library_mappings())
+    memory.trim()
     classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings))
     if classifier is None:
         log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)

@@ -1,8 +1,9 @@
-"""Dropping a mapped model's pages from this process. They stay in the page cache, shared and reclaimable."""
+"""Dropping mapped files' pages from this process. They stay in the page cache, shared and reclaimable."""
 
 import ctypes
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,23 +23,34 @@ class Mapping:
 
     start: int
     length: int
-    writable: bool
+    may_be_modified: bool
+    """Whether it is or was writable: the loader relocates a library's constants before it protects them."""
 
 
 def mappings_of(path: Path) -> list[Mapping]:
     """Where this process has `path` mapped. Empty where there is no /proc."""
+    wanted = str(path.resolve())
+    return [mapping for mapped, _, mapping in _mapped_files() if mapped == wanted]
+
+
+def library_mappings() -> list[Mapping]:
+    """Code and constants of the shared libraries in this process. Empty where there is no /proc."""
+    return [
+        mapping for mapped, mode, mapping in _mapped_files() if ".so" in Path(mapped).name and "w" not in mode
+    ]
+
+
+def _mapped_files() -> Iterator[tuple[str, str, Mapping]]:
+    """Each file's path, mode (`r-xp`) and mapping."""
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
-        return []
-    wanted = str(path.resolve())
-    found = []
+        return
     for line in lines:
         match = _LINE.match(line)
-        if match and match[4] == wanted:
+        if match:
             start, end = int(match[1], 16), int(match[2], 16)
-            found.append(Mapping(start, end - start, "w" in match[3]))
-    return found
+            yield match[4], match[3], Mapping(start, end - start, "x" not in match[3])
 
 
 def release(mappings: list[Mapping]) -> None:
@@ -50,7 +62,7 @@ def release(mappings: list[Mapping]) -> None:
     """
     madvise = _madvise()
     for mapping in mappings:
-        if madvise is not None and not (mapping.writable and _modified(mapping)):
+        if madvise is not None and not (mapping.may_be_modified and _modified(mapping)):
             madvise(ctypes.c_void_p(mapping.start), ctypes.c_size_t(mapping.length), _MADV_DONTNEED)
 
 
