@@ -20,12 +20,19 @@ from holdcheck.prepare import prompts, verify
 from holdcheck.prepare.artefact import now, record, versions, write_manifest, written_aside
 from holdcheck.prepare.download import fetch
 from holdcheck.prepare.ort import write_ort
+from holdcheck.prepare.outliers import Peaks, Watch
 from holdcheck.prepare.quantize import Precision, fill
 from holdcheck.runtime import towers
 
 RANDOM_SEED = 0
 _NEEDED_BYTES = 2 << 30
-_PRECISIONS: tuple[Precision, ...] = ("int8", "fp16", "fp32")
+_STEPS: tuple[tuple[str, Precision, bool], ...] = (
+    ("int8", "int8", False),
+    ("int8, outliers moved into the weights", "int8", True),
+    ("fp16", "fp16", False),
+    ("fp32", "fp32", False),
+)
+"""What is tried, smallest first: its name for the user, its precision, whether activations are equalised."""
 _BATCH = 4
 Report = Callable[[str], None]
 
@@ -46,6 +53,7 @@ class _Vision:
     weights: dict[str, torch.Tensor]
     crops: NDArray[np.uint8]
     expected: NDArray[np.float32]
+    peaks: Peaks
 
 
 def prepare_clip(
@@ -114,12 +122,12 @@ def _run_image_tower(visual: Any, origin: towers.Origin, scratch: Path) -> _Visi
     weights = {name: value.detach() for name, value in tower.state_dict().items()}
     tower.float()  # replaces parameters one by one; `weights` stays on the checkpoint's pages
     crops = verify.sample_crops(size)
-    with torch.inference_mode():
+    with torch.inference_mode(), Watch(tower) as watch:
         batches = [tower(torch.from_numpy(crops[at : at + _BATCH])) for at in range(0, len(crops), _BATCH)]
     _hollow(tower)
     _give_back()
     _export_graph(tower, size, scratch / "graph.onnx")
-    return _Vision(size, weights, crops, np.concatenate([batch.numpy() for batch in batches]))
+    return _Vision(size, weights, crops, np.concatenate([batch.numpy() for batch in batches]), watch.peaks)
 
 
 def _hollow(tower: torch.nn.Module) -> None:
@@ -161,18 +169,19 @@ def _export_graph(tower: torch.nn.Module, size: int, path: Path) -> None:
 
 
 def _write_model(vision: _Vision, scratch: Path, target: Path, report: Report) -> tuple[Precision, Cosine]:
-    """Try the narrowest precision first; widen it until the embeddings agree."""
-    for precision in _PRECISIONS:
-        fill(scratch / "graph.onnx", vision.weights, precision, scratch / "model.onnx")
+    """Try the smallest first; go on until the embeddings agree."""
+    for step, precision, equalised in _STEPS:
+        peaks = vision.peaks if equalised else None
+        fill(scratch / "graph.onnx", vision.weights, precision, scratch / "model.onnx", peaks=peaks)
         write_ort(scratch / "model.onnx", target, keep_casts=precision == "fp16")
         cosine = verify.cosine(vision.expected, _embeddings(target, vision.crops))
         report(
-            f"{precision}: cosine to the torch tower {cosine.mean:.4f} mean, {cosine.minimum:.4f} least, "
+            f"{step}: cosine to the torch tower {cosine.mean:.4f} mean, {cosine.minimum:.4f} least, "
             f"of {cosine.images} images"
         )
         if cosine.mean >= verify.LEAST_MEAN_COSINE:
             return precision, cosine
-        report(f"{precision} is below {verify.LEAST_MEAN_COSINE}: falling back to a wider precision")
+        report(f"{step}: below {verify.LEAST_MEAN_COSINE}, falling back to the next step")
     raise PrepareError(
         "the exported graph disagrees with the torch tower even in fp32; please report this model"
     )

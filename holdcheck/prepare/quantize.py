@@ -14,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from holdcheck.prepare.outliers import Peaks, divisors
+
 Precision = Literal["int8", "fp16", "fp32"]
 
 _CONTRIB = "com.microsoft"
@@ -46,7 +48,14 @@ class _Data:
         return name
 
 
-def fill(graph_file: Path, weights: Mapping[str, Any], precision: Precision, target: Path) -> None:
+def fill(
+    graph_file: Path,
+    weights: Mapping[str, Any],
+    precision: Precision,
+    target: Path,
+    *,
+    peaks: Peaks | None = None,
+) -> None:
     """Give a graph its weights.
 
     Args:
@@ -54,13 +63,14 @@ def fill(graph_file: Path, weights: Mapping[str, Any], precision: Precision, tar
         weights: name -> torch tensor, of any floating type.
         precision: int8 quantises matrix products (fp32 elsewhere); fp16 stores matrices in half.
         target: the ONNX file to write; its data goes beside it.
+        peaks: int8: move the outliers of these activations into the weights.
     """
     model = onnx.load(graph_file)
     graph = model.graph
     data = _Data(target.with_suffix(".data"))
     data.path.unlink(missing_ok=True)
     if precision == "int8":
-        _quantize_products(graph, weights, data)
+        _quantize_products(graph, weights, peaks or {}, data)
     used = {name for node in graph.node for name in node.input}
     parameters = [entry.name for entry in list(graph.input)[1:]]
     halves = [_store(name, _float32(weights[name]), precision, data) for name in parameters if name in used]
@@ -83,13 +93,13 @@ def _store(name: str, value: NDArray[np.float32], precision: Precision, data: _D
     return helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT, name=f"{name}.cast")
 
 
-def _quantize_products(graph: Any, weights: Mapping[str, Any], data: _Data) -> None:
+def _quantize_products(graph: Any, weights: Mapping[str, Any], peaks: Peaks, data: _Data) -> None:
     producers = {output: node for node in graph.node for output in node.output}
     consumers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
-    replaced: dict[str, Any] = {}  # output of a node that is replaced -> its replacement
+    replaced: dict[str, list[Any]] = {}  # output of a node that is replaced -> its replacement
     dropped: set[str] = set()
     for node in graph.node:
         product = _constant_product(node, producers, weights)
@@ -102,10 +112,10 @@ def _quantize_products(graph: Any, weights: Mapping[str, Any], data: _Data) -> N
             if follower is not None:
                 dropped.add(node.output[0])
                 last = follower
-        replaced[last.output[0]] = _dynamic_product(node, last.output[0], matrix, bias, weights, data)
-    kept = [replaced.get(node.output[0], node) for node in graph.node if node.output[0] not in dropped]
+        replaced[last.output[0]] = _dynamic_product(node, last.output[0], matrix, bias, weights, peaks, data)
+    kept = [replaced.get(node.output[0], [node]) for node in graph.node if node.output[0] not in dropped]
     del graph.node[:]
-    graph.node.extend(_reachable(kept, graph.output))
+    graph.node.extend(_reachable([node for nodes in kept for node in nodes], graph.output))
 
 
 def _constant_product(
@@ -155,8 +165,9 @@ def _dynamic_product(
     matrix: tuple[str, bool],
     bias: str | None,
     weights: Mapping[str, Any],
+    peaks: Peaks,
     data: _Data,
-) -> Any:
+) -> list[Any]:
     """onnxruntime's DynamicQuantizeMatMul: activations to uint8 as they come, weights once, here.
 
     Weights are int8 with a scale for each output, because onnxruntime is 1.8 times as fast with them as with
@@ -165,17 +176,25 @@ def _dynamic_product(
     name, transposed = matrix
     value = _float32(weights[name])
     value = value.T if transposed else value
+    nodes, activations = [], node.input[0]
+    if name in peaks:
+        divisor = divisors(peaks[name], value)
+        value = value * divisor[:, None]
+        factor = data.add(f"{output}.factor", 1 / divisor)
+        activations = f"{output}.equalised"
+        nodes = [helper.make_node("Mul", [node.input[0], factor], [activations], name=activations)]
     scale = np.maximum(np.abs(value).max(axis=0), np.finfo(np.float32).tiny) / _LARGEST
     quantized = np.rint(value / scale).astype(np.int8)
     inputs = [
-        node.input[0],
+        activations,
         data.add(f"{output}.weight", quantized),
         data.add(f"{output}.scale", scale.astype(np.float32)),
         data.add(f"{output}.zero_point", np.zeros(scale.shape, dtype=np.int8)),
     ]
     if bias is not None:
         inputs.append(data.add(f"{output}.bias", _float32(weights[bias])))
-    return helper.make_node("DynamicQuantizeMatMul", inputs, [output], name=output, domain=_CONTRIB)
+    nodes.append(helper.make_node("DynamicQuantizeMatMul", inputs, [output], name=output, domain=_CONTRIB))
+    return nodes
 
 
 def _reachable(nodes: list[Any], outputs: Any) -> list[Any]:

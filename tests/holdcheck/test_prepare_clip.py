@@ -89,20 +89,22 @@ def test_every_form_of_a_checkpoint_gives_the_same_embeddings(tmp_path: Path, li
         assert verify.cosine(embeddings["fp32.safetensors"], other).minimum > 0.999
 
 
-def test_activations_that_int8_cannot_hold_fall_back_to_a_wider_precision(
+def test_weights_that_int8_cannot_hold_fall_back_to_a_wider_precision(
     tmp_path: Path, lines: list[str]
 ) -> None:
     clip = tiny_clip.model()
     for block in clip.visual.transformer.resblocks:
-        # One channel a thousand times the others, read by nobody: all it does is spoil the shared scale.
-        block.ln_2.bias.data[3] = 2000.0
-        block.mlp.c_fc.weight.data[:, 3] = 0
-        block.mlp.c_fc.weight.data *= 30
-    manifest = prepare_clip(tiny_clip.save(clip, tmp_path / "outlier.safetensors"), tmp_path, lines.append)
+        # Two constant channels with huge weights that cancel: all they do is spoil the scale of every output.
+        block.ln_2.weight.data[3:5] = 0
+        block.ln_2.bias.data[3:5] = 1
+        block.mlp.c_fc.weight.data[:, 3] = 1000
+        block.mlp.c_fc.weight.data[:, 4] = -1000
+        block.mlp.c_proj.weight.data *= 10
+    manifest = prepare_clip(tiny_clip.save(clip, tmp_path / "huge.safetensors"), tmp_path, lines.append)
     assert manifest.precision == "fp16"
     assert manifest.cosine is not None
     assert manifest.cosine.mean > 0.999
-    assert any("falling back" in line for line in lines)
+    assert sum("falling back" in line for line in lines) == 2
 
 
 def test_prompts_are_averaged_over_templates_and_normalised_twice() -> None:
