@@ -42,7 +42,7 @@ def detector() -> OnnxDetector:
 def test_both_runtimes_see_the_same_holds(detector: OnnxDetector, shape: tuple[int, int]) -> None:
     from holdcheck.runtime.torch import TorchDetector
 
-    reference = TorchDetector(BUNDLED, Manifest.read(BUNDLED), Settings(device="cpu", yolo_img_size=640))
+    reference = TorchDetector(BUNDLED, Manifest.read(BUNDLED), SETTINGS.model_copy(update={"device": "cpu"}))
     picture = wall(*shape)
     expected, actual = reference.detect(picture), detector.detect(picture)
     assert len(expected) > 0
