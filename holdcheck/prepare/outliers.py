@@ -32,7 +32,7 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        name = self._names.get(id(args[1])) if func in _PRODUCTS else None
+        name = self._names.get(id(args[1])) if func in _PRODUCTS and len(args) > 1 else None
         if name is not None:
             self._record(name, args[0])
         return func(*args, **(kwargs or {}))
