@@ -53,9 +53,8 @@ def cut(
     canvas[y1 - top : y2 - top, x1 - left : x2 - left] = mask.astype(np.uint8) * 255
     inside = _resize(canvas, size)
     feathered = cv2.GaussianBlur(inside, (0, 0), max(_FEATHER * size, 0.3))
-    share = feathered.astype(np.float32)[..., None] / 255
-    blended = crop * share + _quieted(crop, background) * (1 - share)
-    return np.rint(blended).astype(np.uint8)
+    share = feathered.astype(np.float32) / 255
+    return np.asarray(cv2.blendLinear(crop, _quieted(crop, background), share, 1 - share), dtype=np.uint8)
 
 
 def _square(box: tuple[int, int, int, int], margin: float) -> tuple[int, int, int]:
@@ -83,8 +82,8 @@ def _resize(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=method), dtype=np.uint8)
 
 
-def _quieted(crop: NDArray[np.uint8], background: Background) -> NDArray[np.float32]:
+def _quieted(crop: NDArray[np.uint8], background: Background) -> NDArray[np.uint8]:
     if background == "blurred":
-        return cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[0]).astype(np.float32)
+        return np.asarray(cv2.GaussianBlur(crop, (0, 0), _BLUR * crop.shape[0]), dtype=np.uint8)
     keep = _DIMMED if background == "dimmed" else 0.0
-    return _GREY + keep * (crop.astype(np.float32) - _GREY)
+    return np.asarray(cv2.convertScaleAbs(crop, alpha=keep, beta=(1 - keep) * _GREY), dtype=np.uint8)

@@ -157,7 +157,6 @@ class _Analysis:
                     for mask in masks[start : start + size]
                 ]
                 batches.append(classifier.probabilities(np.stack(batch)))
-                memory.trim()  # or each batch leaves the heap more ragged than the last: 20 MiB by the end
             done = min(start + size, len(masks))
             low, high = _CLUSTERING_PROGRESS
             progress = low + (high - low) * done // len(masks)
