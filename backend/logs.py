@@ -30,6 +30,8 @@ def set_up(level: str, log_format: Literal["text", "json"]) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.WARNING)
+    # It warns of each malformed body, and clients could flood the log so; the answer says what was wrong.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def log_stage(job_id: str, stage: StageEvent) -> None:

@@ -1,6 +1,7 @@
 """Everything that is refused before a stream begins, with its status and code."""
 
 import http.client
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,6 +116,14 @@ def test_a_malformed_multipart_body_is_refused(server: Server, body: bytes) -> N
     content_type = f"multipart/form-data; boundary={BOUNDARY}"
     answer = _post(server, content=body, headers={"Content-Type": content_type})
     assert (answer.status_code, problem(answer)["code"]) == (400, "upload_malformed")
+
+
+def test_malformed_bodies_do_not_flood_the_log(variant_server: Server) -> None:
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    for body in (b"no boundary in it", b"--b0undary\r\nno colon\r\n\r\n--b0undary--\r\n"):
+        assert _post(variant_server, content=body, headers=headers).status_code == 400
+    loggers = {json.loads(line)["logger"] for line in variant_server.log().splitlines()}
+    assert not any(name.startswith("python_multipart") for name in loggers)
 
 
 def test_multipart_without_a_boundary_is_refused(server: Server) -> None:
