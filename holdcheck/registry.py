@@ -32,7 +32,7 @@ class Models:
     detector: Detector | None
     classifier: Classifier | None
     error_reason: str | None = None
-    """Why a part is missing or a lesser one stands in, and what to do about it."""
+    """Why a part is missing, a lesser one stands in, or one has no real weights, and what to do about it."""
     degraded: bool = False
     infos: list[ModelInfo] = field(default_factory=list)
 
@@ -65,13 +65,25 @@ def load(settings: Settings) -> Models:
     colour.warm_up()
     loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
     problems = [problem for problem in (detector_problem, classifier_problem) if problem]
+    chosen = (
+        (f"YOLO_WEIGHTS={settings.yolo_weights}", detector),
+        (f"CLIP_MODEL={settings.clip_model}", classifier),
+    )
+    dummies = [
+        _dummy_reason(setting, model.info) for setting, model in chosen if model and model.info.is_dummy
+    ]
     return Models(
         detector,
         classifier,
-        error_reason=" ".join(problems) or None,
+        error_reason=" ".join(problems + dummies) or None,
         degraded=bool(problems),
         infos=[model.info for model in loaded],
     )
+
+
+def _dummy_reason(setting: str, info: ModelInfo) -> str:
+    what = f"A fake answers for {setting}" if info.name == _FAKE else f"{setting} has random weights"
+    return f"{what}: its answers mean nothing."
 
 
 def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str | None]:

@@ -27,14 +27,17 @@ class Health(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [openapi.HEALTH_EXAMPLE]})
 
     status: Literal["ok", "degraded", "unavailable"] = Field(
-        description="degraded: a part is missing and a lesser one stands in; unavailable: photos are refused"
+        description="degraded: a lesser part stands in for a missing one, or one has no real weights and "
+        "`is_dummy` is true; unavailable: photos are refused"
     )
     version: str
     component_status: ComponentStatus
     models: list[ModelInfo]
     memory: MemoryUsage
     is_dummy: bool = Field(description="a model without real weights answers: its answers mean nothing")
-    error_reason: str | None = Field(description="what is missing, and what to do about it")
+    error_reason: str | None = Field(
+        description="what is missing or has no real weights, and what to do about it"
+    )
     queue: QueueStatus
 
 
@@ -89,4 +92,4 @@ def _status(service: Service) -> Literal["ok", "degraded", "unavailable"]:
     models = service.engine.models
     if models is None or not models.ready:
         return "unavailable"
-    return "degraded" if models.degraded else "ok"
+    return "degraded" if models.degraded or models.is_dummy else "ok"
