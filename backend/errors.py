@@ -6,12 +6,15 @@ HoldcheckError (holdcheck.errors)
       |    |-- NotMultipart       the body is something else than multipart/form-data
       |    |-- MalformedUpload    the multipart body cannot be parsed
       |    |-- PhotoMissing       no photo in it
-      |    `-- UnknownWallAngle   wall_angle is none of the known ones
+      |    |-- UnknownWallAngle   wall_angle is none of the known ones
+      |    `-- UploadTimedOut     the body stopped coming, or came too slowly
       |-- JobTimedOut             the analysis took longer than JOB_TIMEOUT_S
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
-           |-- QueueFull          as many as MAX_QUEUE are waiting
-           `-- ShuttingDown       the server is about to end
+           |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
+           |-- ShuttingDown       the server is about to end
+           |-- StorageFull        no room on the disk for the photo
+           `-- StorageUnavailable the disk does not take the photo for another reason
 """
 
 from collections.abc import Mapping
@@ -51,6 +54,10 @@ class UnknownWallAngle(UploadError):
     code = "wall_angle_unknown"
 
 
+class UploadTimedOut(UploadError):
+    code = "upload_timed_out"
+
+
 class JobTimedOut(ServiceError):
     code = "job_timed_out"
 
@@ -75,6 +82,14 @@ class ShuttingDown(Unavailable):
     code = "shutting_down"
 
 
+class StorageFull(Unavailable):
+    code = "storage_full"
+
+
+class StorageUnavailable(Unavailable):
+    code = "storage_unavailable"
+
+
 STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     HoldcheckError: (500, "Internal error"),
     errors.PhotoError: (400, "The photo cannot be analysed"),
@@ -93,10 +108,13 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     MalformedUpload: (400, "The multipart body is malformed"),
     PhotoMissing: (422, "The photo is missing"),
     UnknownWallAngle: (422, "wall_angle is unknown"),
+    UploadTimedOut: (408, "The upload took too long"),
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),
     ShuttingDown: (503, "Shutting down"),
+    StorageFull: (507, "The disk is full"),
+    StorageUnavailable: (503, "The photo cannot be stored"),
     JobTimedOut: (503, "The analysis took too long"),
 }
 """The one table: status and title of every error; a class without a row has its nearest base's."""

@@ -7,10 +7,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.errors import UploadTimedOut
 from holdcheck.errors import PhotoTooManyBytes
 
 ENVELOPE_BYTES = 64 * 1024
 """Boundaries, part headers and small fields around the photo."""
+CHUNK_TIMEOUT_S = 20.0
+"""Silence after which an upload is given up. A phone that changes cells is silent for several seconds."""
+UPLOAD_TIMEOUT_S = 600.0
+"""A whole upload: 20 MiB at 35 kB/s. Without it, a byte now and then would hold a place for ever."""
 _LINGER_S = 1.0
 _LINGER_BYTES = 2 * 2**20
 
@@ -20,16 +25,32 @@ async def capped_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
 
     Raises:
         PhotoTooManyBytes: it declares, or turns out to hold, more than `max_bytes` and its envelope.
+        UploadTimedOut: nothing comes, or too slowly.
     """
     cap = max_bytes + ENVELOPE_BYTES
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > cap:
         raise too_many_bytes(max_bytes)
     received = 0
-    async for chunk in request.stream():
+    async for chunk in _timed_stream(request):
         received += len(chunk)
         if received > cap:
             raise too_many_bytes(max_bytes)
+        yield chunk
+
+
+async def _timed_stream(request: Request) -> AsyncIterator[bytes]:
+    chunks = request.stream()
+    now = asyncio.get_running_loop().time
+    end = now() + UPLOAD_TIMEOUT_S
+    while True:
+        try:
+            async with asyncio.timeout_at(min(now() + CHUNK_TIMEOUT_S, end)):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise UploadTimedOut("The upload stopped, or is too slow: send the photo again.") from None
+        if chunk is None:
+            return
         yield chunk
 
 

@@ -16,7 +16,11 @@ _Json = dict[str, Any]
 DESCRIPTION = """Finds, colours and groups the holds on a photo of a climbing wall.
 
 Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every answer carries an
-`X-Request-ID`, yours where you send one: it leads to the request's lines in the log.
+`X-Request-ID`, yours where you send one: it leads to the request's lines in the log. An unknown path is
+404 `not_found`, a method that a path does not take 405 `method_not_allowed`. HEAD goes wherever GET does.
+
+Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
+a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases.
 
 This page takes its styles and scripts from a CDN; the description itself, `/openapi.json`, needs none."""
 
@@ -152,9 +156,12 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.MalformedUpload: "The multipart body ends before its last boundary: upload it again.",
     errors.PhotoMissing: "There is no photo in the upload.",
     errors.UnknownWallAngle: "wall_angle takes slab, face, overhang; leave it out if unknown.",
+    errors.UploadTimedOut: "The upload stopped, or is too slow: send the photo again.",
     errors.NotReady: "The models are loading: try again in a moment.",
     errors.QueueFull: "8 photos are waiting already: try again in about 30 s.",
     errors.ShuttingDown: "The server is shutting down: try again in a moment.",
+    errors.StorageFull: "The server's disk is full: try again later.",
+    errors.StorageUnavailable: "The server cannot store photos now: try again later.",
     errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
     HoldcheckError: errors.INTERNAL_DETAIL,
 }
@@ -170,9 +177,12 @@ _UPLOAD_ERRORS = (
     errors.NotMultipart,
     errors.PhotoMissing,
     errors.UnknownWallAngle,
+    errors.UploadTimedOut,
     errors.NotReady,
     errors.QueueFull,
     errors.ShuttingDown,
+    errors.StorageFull,
+    errors.StorageUnavailable,
 )
 
 
@@ -259,4 +269,4 @@ def _sse(seq: int, step: str, progress: int, message: str, elapsed_ms: int, data
         "elapsed_ms": elapsed_ms,
         "memory": _MEMORY,
     }
-    return f"data: {json.dumps(event | data)}\nid: {seq}\n\n"
+    return f"data: {json.dumps(event | data, separators=(',', ':'))}\nid: {seq}\n\n"

@@ -1,5 +1,6 @@
 """What /docs shows."""
 
+import json
 from typing import Any
 
 import pytest
@@ -76,6 +77,20 @@ def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json)
 def test_the_examples_are_true_to_their_models() -> None:
     Result.model_validate(RESULT_EXAMPLE)
     Health.model_validate(HEALTH_EXAMPLE)
+
+
+def test_the_stream_is_shown_as_it_comes(description: Json) -> None:
+    responses = description["paths"]["/api/analyze-stream"]["post"]["responses"]
+    example = responses["200"]["content"]["text/event-stream"]["example"]
+    shown = [line.removeprefix("data: ") for line in example.splitlines() if line.startswith("data: ")]
+    assert len(shown) == 2
+    for line in shown:
+        assert line == json.dumps(json.loads(line), separators=(",", ":"))
+
+
+def test_what_every_path_may_answer_is_said_once(description: Json) -> None:
+    for code in ("not_found", "method_not_allowed"):
+        assert code in description["info"]["description"]
 
 
 def test_the_upload_is_described(description: Json) -> None:
