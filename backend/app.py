@@ -14,14 +14,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 
 from backend import __version__, errors, openapi
+from backend.data_dir import DataDir
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.queue import InProcessEngine
-from backend.requests import REQUEST_ID_HEADER, RequestMiddleware
+from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
 from backend.routers import analyze, health, page
 from backend.service import Service
 from backend.settings import ServiceSettings
-from backend.upload import make_upload_dir
 from holdcheck.errors import HoldcheckError
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """The service under these settings; models load when it starts.
 
     Raises:
+        BlockingIOError: another server uses DATA_DIR.
         OSError: DATA_DIR cannot be used.
     """
-    make_upload_dir(settings.upload_dir)
+    data_dir = DataDir(settings.data_dir)
     app = FastAPI(
         title="holdcheck",
         version=__version__,
@@ -45,7 +46,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         openapi_tags=openapi.TAGS,
     )
-    app.state.service = Service(settings, InProcessEngine(settings))
+    app.state.service = Service(settings, InProcessEngine(settings), data_dir)
     app.include_router(analyze.router)
     app.include_router(health.router)
     app.include_router(page.router)
@@ -79,6 +80,7 @@ async def _load_models(service: Service) -> None:
 
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     """Innermost first."""
+    app.add_middleware(HeadAsGet)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestMiddleware)
     if settings.cors_origins:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -53,15 +54,17 @@ def _server() -> Iterator[str]:
     """A real server on a free port, ended with the demo."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "LOG_LEVEL": "WARNING"}
     command = [sys.executable, "-m", "backend", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module, no shell
-    try:
-        _wait_until_ready(process, url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
+    # Its own folder: the one of the settings may be a running server's.
+    with tempfile.TemporaryDirectory(prefix="holdcheck-demo-") as data_dir:
+        environment = {**os.environ, "LOG_LEVEL": "WARNING", "DATA_DIR": data_dir}
+        process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module, no shell
+        try:
+            _wait_until_ready(process, url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _free_port() -> int:

@@ -8,13 +8,14 @@ from typing import Annotated, cast, get_args
 
 from fastapi import Depends, Request, Response
 
+from backend.data_dir import drop_photo
 from backend.errors import UnknownWallAngle
 from backend.jobs import Job
 from backend.messages import DEFAULT_LANGUAGE, negotiate
 from backend.queue import Analysis
 from backend.service import Service
 from backend.settings import ServiceSettings
-from backend.upload import new_photo_path, receive_upload
+from backend.upload import receive_upload
 from holdcheck import image, memory
 from holdcheck.errors import PhotoNeedsTooMuchMemory
 from holdcheck.result import WallAngle
@@ -29,17 +30,17 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 async def posted_job(request: Request, service: ServiceDep) -> AsyncIterator[Job]:
     """Receive a photo and look at its header; the file is gone when the request is over, however it ends."""
-    # Before the body: nobody uploads 20 MB to hear that there is no room.
-    service.engine.admit()
     settings = service.settings
-    photo = new_photo_path(settings.upload_dir)
+    photo = service.data_dir.new_photo()
     try:
-        fields = await receive_upload(request, photo, settings.max_upload_bytes)
-        wall_angle = _wall_angle(fields.get("wall_angle"))
-        await asyncio.to_thread(_probe, photo, settings, service.engine.room_mb)
+        # Before the body: nobody uploads 20 MB to hear that there is no room.
+        with service.upload():
+            fields = await receive_upload(request, photo, settings.max_upload_bytes)
+            wall_angle = _wall_angle(fields.get("wall_angle"))
+            await asyncio.to_thread(_probe, photo, settings, service.engine.room_mb)
         yield Job(photo, wall_angle, DEFAULT_LANGUAGE)
     finally:
-        photo.unlink(missing_ok=True)
+        drop_photo(photo)
 
 
 JobDep = Annotated[Job, Depends(posted_job)]

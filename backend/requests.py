@@ -56,6 +56,19 @@ class RequestMiddleware:
             request_id_var.reset(token)
 
 
+class HeadAsGet:
+    """HEAD wherever GET is (RFC 9110, section 9.3.2): monitors ask so. The server drops the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            # A copy: the server looks at its own to see that it was HEAD.
+            scope = {**scope, "method": "GET"}
+        await self.app(scope, receive, send)
+
+
 def _request_id(scope: Scope) -> str:
     """The client's own id where it is one that cannot hurt a log; else a new one."""
     offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")

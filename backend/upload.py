@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from backend.data_dir import append, create_photo
 from backend.errors import MalformedUpload, NotMultipart, PhotoMissing
 from backend.limits import ENVELOPE_BYTES, capped_body, too_many_bytes
 from holdcheck.errors import EmptyPhoto
@@ -93,33 +93,21 @@ class _Form:
         self.ended = True
 
 
-def make_upload_dir(folder: Path) -> None:
-    """Make it, for its owner only, and drop what a killed server left in it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for leftover in folder.iterdir():
-        leftover.unlink()
-
-
-def new_photo_path(folder: Path) -> Path:
-    """A name that says nothing and that no client chose."""
-    return folder / uuid.uuid4().hex
-
-
 async def receive_upload(request: Request, photo: Path, max_bytes: int) -> dict[str, str]:
     """Write the upload's photo to the file `photo`; answer the other fields.
 
     Raises:
-        UploadError: no multipart body, a malformed one, or none with a photo.
+        UploadError: no multipart body, a malformed one, one without a photo, or one that stops coming.
         PhotoTooManyBytes: the photo is larger than `max_bytes`; reading stopped there.
         EmptyPhoto: no bytes in it.
+        StorageFull, StorageUnavailable: the disk does not take it.
     """
     form = _Form(max_bytes)
     boundary = _boundary(request)
-    descriptor = os.open(photo, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = create_photo(photo)
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        await _feed(request, form, parser, lambda data: asyncio.to_thread(_write, descriptor, data))
+        await _feed(request, form, parser, lambda data: asyncio.to_thread(append, descriptor, data))
     except FormParserError:
         raise MalformedUpload(f"The multipart body cannot be parsed. {ACCEPTED}") from None
     finally:
@@ -156,9 +144,3 @@ def _boundary(request: Request) -> bytes:
     if not boundary:
         raise MalformedUpload("The Content-Type header names no boundary.")
     return boundary
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

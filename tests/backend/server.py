@@ -20,6 +20,8 @@ from tests.cgroup import MemoryCgroup
 ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
 _START_S = 20.0
+_MAIN = "import sys; from backend.__main__ import main; sys.exit(main())"
+LEFT_BY_A_KILLED_SERVER = "0123456789abcdef" * 2
 
 
 @dataclass
@@ -84,11 +86,17 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **settings}
 
 
-def start(folder: Path, settings: Mapping[str, str], cgroup: MemoryCgroup | None = None) -> Server:
-    """Start a server that knows only these settings, and wait until its models are loaded or missed."""
+def start(
+    folder: Path, settings: Mapping[str, str], cgroup: MemoryCgroup | None = None, prelude: str = ""
+) -> Server:
+    """Start a server that knows only these settings, and wait until its models are loaded or missed.
+
+    `prelude` is Python that its process runs first, for what no healthy server does or no test waits for.
+    """
     log_file = folder / "log"
     _leave_a_photo(folder / "data" / "uploads")
-    command = [sys.executable, "-m", "backend", "--port", "0"]
+    module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
+    command = [sys.executable, *module, "--port", "0"]
     begin = time.monotonic()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -110,8 +118,8 @@ def start(folder: Path, settings: Mapping[str, str], cgroup: MemoryCgroup | None
 
 def _leave_a_photo(uploads: Path) -> None:
     """What a killed server would have left: no test may ever see it again."""
-    uploads.mkdir(parents=True)
-    (uploads / "left-by-a-killed-server").write_bytes(b"photo")
+    uploads.mkdir(parents=True, exist_ok=True)
+    (uploads / LEFT_BY_A_KILLED_SERVER).write_bytes(b"photo")
 
 
 def _cpu_s(pid: int) -> float:

@@ -2,13 +2,15 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from holdcheck.result import MemoryUsage
 from tests.backend.conftest import StartServer
-from tests.backend.server import Server, problem
+from tests.backend.server import LEFT_BY_A_KILLED_SERVER, Server, problem
 
 
 def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> None:
@@ -68,9 +70,36 @@ def test_without_a_detector_it_lives_but_is_not_ready(start_server: StartServer,
 def test_a_dummy_says_so_everywhere(start_server: StartServer, wall: bytes) -> None:
     server = start_server(YOLO_WEIGHTS="never-prepared", ALLOW_DUMMY="1")
     assert server.get("/readyz").status_code == 200
-    assert server.get("/api/health").json()["is_dummy"] is True
-    assert server.post(wall, "/api/analyze").json()["is_dummy"] is True
-    assert server.events(wall)[-1].data["result"]["is_dummy"] is True
+    health = server.get("/api/health").json()
+    for answer in (
+        health,
+        server.post(wall, "/api/analyze").json(),
+        server.events(wall)[-1].data["result"],
+    ):
+        assert answer["is_dummy"] is True
+        assert "A fake answers for YOLO_WEIGHTS=never-prepared" in answer["error_reason"]
+    assert health["status"] == "degraded"
+
+
+def test_random_weights_are_a_reason_though_nothing_is_missing(
+    start_server: StartServer, true_size_models: Path, wall: bytes
+) -> None:
+    server = start_server(MODELS_DIR=str(true_size_models), MAX_HOLDS="3")
+    health, result = server.get("/api/health").json(), server.post(wall, "/api/analyze").json()
+    assert health["status"] == "degraded"
+    assert health["component_status"] == {"yolo": True, "clip": True}
+    for answer in (health, result):
+        assert answer["is_dummy"] is True
+        assert answer["error_reason"] == "CLIP_MODEL=ViT-B/32 has random weights: its answers mean nothing."
+    assert result["degraded"] is False  # nothing lesser stood in
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/api/health", "/"])
+def test_head_answers_as_get_without_a_body(server: Server, path: str) -> None:
+    answer = httpx.head(server.url + path)
+    assert answer.status_code == 200
+    assert int(answer.headers["content-length"]) > 0
+    assert answer.content == b""
 
 
 def test_the_start_says_where_what_how_much_and_what_to_try(server: Server) -> None:
@@ -117,7 +146,7 @@ def test_the_first_page_leads_on(server: Server) -> None:
 
 
 def test_photos_of_a_killed_server_are_gone_after_the_next_start(server: Server) -> None:
-    assert not (server.data_dir / "uploads" / "left-by-a-killed-server").exists()
+    assert not (server.data_dir / "uploads" / LEFT_BY_A_KILLED_SERVER).exists()
 
 
 def test_paths_that_do_not_exist_are_problems(server: Server) -> None:
