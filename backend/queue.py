@@ -81,7 +81,7 @@ class Engine(Protocol):
         ...
 
     async def stop(self) -> None:
-        """End everything, at the running job's next batch."""
+        """End everything, at the running job's next batch; the caller bounds the wait for it."""
         ...
 
 

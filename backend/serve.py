@@ -1,9 +1,11 @@
 """The server process: its socket, its signals, its end."""
 
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -16,16 +18,23 @@ from backend.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
+_STUCK_S = 1
+"""What the running analysis may take beyond the grace time to reach its next batch, where it stops."""
+
 
 class _Server(uvicorn.Server):
     """Ends the queue at the first signal, so that open streams hear of it instead of being cut."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, grace_s: int) -> None:
         super().__init__(config)
         self._service = service
+        self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force, [service])
+        self._watchdog.daemon = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("shutting down: the running analysis may finish")
+        # A thread inside a decoder cannot be stopped, and the interpreter would wait for it without bound.
+        self._watchdog.start()
         self._service.engine.drain()
         await super().shutdown(sockets)
 
@@ -35,17 +44,15 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     logs.set_up(settings.log_level, settings.log_format)
     try:
         listener = _listen(settings)
-    except OSError as error:
-        print(
-            f"holdcheck: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr
-        )
-        return 1
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host's name"
+        return _refuse(f"HOST={settings.host} PORT={settings.port}: cannot listen: {reason}", 1)
     try:
         app = create_app(settings)
+    except BlockingIOError:
+        return _refuse(f"DATA_DIR={settings.data_dir}: another server uses it; each takes its own", 1)
     except OSError as error:
-        listener.close()
-        print(f"holdcheck: DATA_DIR={settings.data_dir}: {error.strerror}; takes a folder", file=sys.stderr)
-        return 2
+        return _refuse(f"DATA_DIR={settings.data_dir}: {error.strerror}; takes a folder", 2)
     _greet(settings, listener)
     # Without uvloop and httptools: they cost MiB, and the time goes into inference.
     config = uvicorn.Config(
@@ -63,8 +70,21 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
-    _Server(config, app.state.service).run([listener])
+    _Server(config, app.state.service, grace_s).run([listener])
     return 0
+
+
+def _refuse(reason: str, status: int) -> int:
+    print(f"holdcheck: {reason}", file=sys.stderr)
+    return status
+
+
+def _end_by_force(service: Service) -> None:
+    log.error("the running analysis does not end: the process ends without it")
+    try:
+        service.data_dir.drop_photos()
+    finally:
+        os._exit(1)
 
 
 def _ignore(signum: int, frame: FrameType | None) -> None: ...

@@ -34,14 +34,14 @@ class ServiceSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     data_dir: Path = Path("data")
-    """Where photos lie while they wait and are analysed. It belongs to one server: the start empties it."""
+    """Where photos lie while they wait and are analysed. One server's at a time: a second does not start."""
     max_upload_mb: float = Field(20, gt=0, le=1024)
     """A larger photo is refused, while it arrives, with 413. MiB."""
     max_queue: int = Field(8, ge=0, le=1000)
     """So many analyses may wait behind the running one; the next is refused with 503 and Retry-After."""
     job_timeout_s: float = Field(120, gt=0, le=86400)
     """An analysis that runs longer ends at its next batch."""
-    job_ttl_s: float = Field(3600, gt=0)
+    job_ttl_s: float = Field(3600, gt=0, le=604800)
     """How long a finished job is kept. This version keeps nothing after its answer, so none outlives it."""
     api_keys: SecretStr = SecretStr("")
     """Not in this version: a value stops the start, so that nobody believes the service to be locked."""
@@ -63,12 +63,10 @@ class ServiceSettings(Settings):
             raise SettingsError(
                 f"RATE_LIMIT={settings.rate_limit!r}: not available in this version; leave it empty"
             )
+        if settings.models_dir.exists() and not settings.models_dir.is_dir():
+            raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
         return settings
 
     @property
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * 2**20)
-
-    @property
-    def upload_dir(self) -> Path:
-        return self.data_dir / "uploads"

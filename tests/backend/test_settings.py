@@ -10,7 +10,7 @@ import pytest
 from tests.backend.server import environment
 
 
-def _start(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+def start_and_end(folder: Path, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "backend", *arguments],
         env=environment(settings),
@@ -30,6 +30,8 @@ def _start(folder: Path, *arguments: str, **settings: str) -> "subprocess.Comple
         ("MAX_QUEUE", "-1"),
         ("JOB_TIMEOUT_S", "soon"),
         ("JOB_TTL_S", "-5"),
+        ("JOB_TTL_S", "inf"),
+        ("JOB_TTL_S", "nan"),
         ("CORS_ORIGINS", "wall.example"),
         ("RATE_LIMIT", "30/minute"),
         ("LOG_LEVEL", "loud"),
@@ -44,7 +46,7 @@ def _start(folder: Path, *arguments: str, **settings: str) -> "subprocess.Comple
     ],
 )
 def test_nonsense_is_one_line_that_names_variable_and_value(tmp_path: Path, name: str, value: str) -> None:
-    ended = _start(tmp_path, **{name: value})
+    ended = start_and_end(tmp_path, **{name: value})
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert name in line
@@ -53,7 +55,7 @@ def test_nonsense_is_one_line_that_names_variable_and_value(tmp_path: Path, name
 
 
 def test_keys_are_not_silently_ignored_and_never_printed(tmp_path: Path) -> None:
-    ended = _start(tmp_path, API_KEYS="s3cret,other")
+    ended = start_and_end(tmp_path, API_KEYS="s3cret,other")
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "API_KEYS" in line
@@ -63,29 +65,46 @@ def test_keys_are_not_silently_ignored_and_never_printed(tmp_path: Path) -> None
 
 def test_dotenv_is_read_and_validated(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MAX_HOLDS=0\n")
-    ended = _start(tmp_path)
+    ended = start_and_end(tmp_path)
     assert ended.returncode == 2
     assert "MAX_HOLDS" in ended.stderr
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = _start(tmp_path, "--port", str(taken.getsockname()[1]))
+        taken_port = taken.getsockname()[1]
+        ended = start_and_end(tmp_path, "--port", str(taken_port))
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert "cannot listen on 127.0.0.1" in line
+    assert f"HOST=127.0.0.1 PORT={taken_port}: cannot listen" in line
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "a..b"])  # the second: nobody's (RFC 5737)
+def test_a_host_that_is_not_this_machine_is_one_line(tmp_path: Path, host: str) -> None:
+    ended = start_and_end(tmp_path, "--port", "0", HOST=host)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert f"HOST={host} " in line
+
+
+def test_a_models_dir_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = start_and_end(tmp_path, "--port", "0", MODELS_DIR=str(tmp_path / "file"))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert f"MODELS_DIR='{tmp_path / 'file'}'" in line
 
 
 def test_a_data_dir_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ended = _start(tmp_path, "--port", "0", DATA_DIR=str(tmp_path / "file"))
+    ended = start_and_end(tmp_path, "--port", "0", DATA_DIR=str(tmp_path / "file"))
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert "DATA_DIR" in line
 
 
 def test_help_explains_the_options(tmp_path: Path) -> None:
-    ended = _start(tmp_path, "--help")
+    ended = start_and_end(tmp_path, "--help")
     assert ended.returncode == 0
     assert "--port" in ended.stdout
     assert "--host" in ended.stdout

@@ -1,0 +1,47 @@
+"""The end of the server, also where an analysis never ends."""
+
+import time
+from pathlib import Path
+
+import httpx
+
+from backend import __main__, serve
+from tests.backend.server import start
+
+_STUCK = """
+import threading
+import backend.__main__
+from holdcheck import pipeline
+backend.__main__._GRACE_S = 1
+pipeline.analyze = lambda *_, **__: iter(threading.Event().wait, None)  # as in a decoder that does not return
+"""
+_DOCKER_KILLS_AFTER_S = 10
+
+
+def test_an_analysis_that_never_ends_does_not_keep_the_process(tmp_path: Path, wall: bytes) -> None:
+    server = start(tmp_path, {}, prelude=_STUCK)
+    with httpx.Client(timeout=30) as client:
+        stream = server.stream(client, wall)
+        while next(stream).step != "upload":
+            pass
+        asked = time.monotonic()
+        assert server.stop() == 1
+        stream.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - asked < 1 + serve._STUCK_S + 1
+    assert server.uploads() == []
+    assert "the running analysis does not end" in server.log()
+
+
+def test_an_abandoned_analysis_that_never_ends_does_not_either(tmp_path: Path, wall: bytes) -> None:
+    server = start(tmp_path, {}, prelude=_STUCK)
+    with httpx.Client(timeout=30) as client:
+        stream = server.stream(client, wall)
+        while next(stream).step != "upload":
+            pass
+        stream.close()  # type: ignore[attr-defined]
+    assert server.stop() == 1
+    assert server.uploads() == []
+
+
+def test_even_then_it_is_sooner_than_docker_kills() -> None:
+    assert __main__._GRACE_S + serve._STUCK_S < _DOCKER_KILLS_AFTER_S
