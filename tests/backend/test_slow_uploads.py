@@ -87,12 +87,15 @@ def test_a_crowd_of_begun_uploads_is_bounded_and_gives_way(start_server: StartSe
     server = start_server(MAX_QUEUE="3")
     places = 1 + 3 + service._SPARE_UPLOADS
     with ExitStack() as stack:
-        crowd = [stack.enter_context(_begin_upload(server)) for _ in range(40)]
-        answers = [_read_to_end(connection) for connection in crowd[places:]]
+        for _ in range(places):
+            stack.enter_context(_begin_upload(server))
+        _wait_for_uploads(server, places)
+        rest = [stack.enter_context(_begin_upload(server)) for _ in range(40 - places)]
+        answers = [_read_to_end(connection) for connection in rest]
         assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
         assert all(b'"code":"queue_full"' in answer and b"retry-after: " in answer for answer in answers)
         assert len(server.uploads()) == places
-    _wait_until_no_uploads(server)
+    _wait_for_uploads(server, 0)
     assert server.events(wall)[-1].step == "complete"
 
 
@@ -103,9 +106,9 @@ def _read_to_end(connection: socket.socket) -> bytes:
     return answer
 
 
-def _wait_until_no_uploads(server: Server) -> None:
+def _wait_for_uploads(server: Server, number: int) -> None:
     deadline = time.monotonic() + 5
-    while server.uploads():
+    while len(server.uploads()) != number:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
