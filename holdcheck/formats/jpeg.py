@@ -16,6 +16,8 @@ _DECODABLE = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # Huffman and arithmetic, sequentia
 _PROGRESSIVE = {0xC2, 0xCA}
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and the restart markers: no length follows
 _STEP = 65_536
+_MOST_SCANS = 100
+"""Each scan takes time, however few its bytes: 20 MB of empty ones keep a decoder busy for minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class _Frame:
 
 
 def read_header(file: BinaryIO) -> PhotoHeader:
-    """Walk the markers to the first scan, then look for the end of the picture.
+    """Walk the markers to the first scan, then count scans to the end of the picture.
 
     Raises:
         TruncatedPhoto, CorruptPhoto: what its structure says. UnsupportedPhoto: a kind nobody's phone makes.
@@ -95,8 +97,11 @@ def _read_frame(marker: int, data: bytes) -> _Frame:
 def _finish(file: BinaryIO, frame: _Frame | None, orientation: int, scan: bytes) -> PhotoHeader:
     if frame is None or not scan:
         raise CorruptPhoto("This JPEG file has no frame before its picture.")
-    if not _ends(file):
+    scans = _count_scans(file)
+    if scans is None:
         raise truncated("JPEG")
+    if scans > _MOST_SCANS:
+        raise CorruptPhoto(f"This JPEG file has {scans} scans; a progressive photo has about ten.")
     upright = (frame.height, frame.width) if orientation >= 5 else (frame.width, frame.height)
     several_scans = frame.progressive or scan[0] < len(frame.samplings)
     return PhotoHeader(
@@ -104,27 +109,18 @@ def _finish(file: BinaryIO, frame: _Frame | None, orientation: int, scan: bytes)
     )
 
 
-def _ends(file: BinaryIO) -> bool:
-    """Whether an end-of-image marker follows the scan that `file` stands at; in its data there can be none.
+def _count_scans(file: BinaryIO) -> int | None:
+    """Scans from the one whose data `file` stands at to the end-of-image marker; None where that is missing.
 
-    The tail is looked at first, where it is in nearly every file; phones append a gain map or a video behind
-    it, and then all of the data is searched, in steps.
+    In a scan's data neither marker can occur: there, a byte of 0xFF is followed by a zero. What phones append
+    behind the end (a gain map, a video) is not looked at.
     """
-    start = file.tell()
-    end = file.seek(0, io.SEEK_END)
-    if _contains_end(file, max(start, end - _STEP), end):
-        return True
-    return _contains_end(file, start, end)
-
-
-def _contains_end(file: BinaryIO, start: int, end: int) -> bool:
-    file.seek(start)
-    last = b""
-    while file.tell() < end:
-        step = file.read(_STEP)
-        if not step:
-            return False
-        if b"\xff\xd9" in last + step:
-            return True
-        last = step[-1:]
-    return False
+    scans, last = 1, b""
+    while step := file.read(_STEP):
+        data = last + step
+        end = data.find(b"\xff\xd9")
+        scans += data.count(b"\xff\xda", 0, end if end >= 0 else len(data))
+        if end >= 0:
+            return scans
+        last = data[-1:]
+    return None
