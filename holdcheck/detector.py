@@ -18,6 +18,10 @@ KINDS: tuple[Kind, Kind] = ("hold", "volume")
 STRIDE = 32
 NMS_IOU = 0.5
 MAX_DETECTIONS = 500
+_INSIDE = 0.85
+_COMPARABLE = 0.2
+"""Two boxes of one kind, one lying this far inside the other and at least this share of its size, are two looks
+at one thing: without the second ones, doubles on val fall from 97 to 25 and F1 does not fall."""
 _PAD_GREY = 114
 _MASK_COEFFICIENTS = 32
 _END_TO_END_COLUMNS = 6 + _MASK_COEFFICIENTS
@@ -121,12 +125,14 @@ def decode(
     scale = np.array([letterboxed.scale_x, letterboxed.scale_y] * 2, dtype=np.float32)
     height, width = pixels_shape[:2]
     boxes = np.clip(boxes / scale, 0, np.array([width, height] * 2, dtype=np.float32))
+    kinds = is_volume[labels]
     kept = _suppress(boxes, scores)
+    kept = kept[_first_looks(boxes[kept], kinds[kept])]
     _, input_height, input_width, _ = letterboxed.image.shape
     return Detections(
         boxes[kept],
         scores[kept],
-        is_volume[labels[kept]],
+        kinds[kept],
         coefficients[kept],
         prototypes[0],
         (
@@ -164,6 +170,25 @@ def _suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArra
     corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), 0.0, NMS_IOU)
     return np.asarray(kept, dtype=np.int64).reshape(-1)[:MAX_DETECTIONS]
+
+
+def _first_looks(boxes: NDArray[np.float32], kinds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the boxes, best first, that neither lie inside a better one of their kind nor around one."""
+    if not len(boxes):
+        return np.empty(0, dtype=np.int64)
+    corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    opposite = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    smaller = np.minimum(area[:, None], area[None])
+    shared = np.clip(opposite - corner, 0, None).prod(axis=2)
+    double = shared > _INSIDE * smaller
+    double &= smaller > _COMPARABLE * np.maximum(area[:, None], area[None])
+    double &= kinds[:, None] == kinds[None]
+    kept: list[int] = []
+    for index in range(len(boxes)):
+        if not double[index, kept].any():
+            kept.append(index)
+    return np.array(kept, dtype=np.int64)
 
 
 def _up_to_stride(length: int) -> int:

@@ -63,6 +63,18 @@ def test_one_thing_is_either_a_hold_or_a_volume() -> None:
     assert found.classes.tolist() == [1, 0]
 
 
+def test_a_second_look_at_a_part_of_a_hold_is_dropped() -> None:
+    rows = raw(
+        (100, 100, 80, 80, 0.6, 0),  # a hold
+        (100, 85, 78, 45, 0.5, 0),  # its upper half
+        (300, 300, 40, 40, 0.7, 0),  # a hold
+        (305, 305, 60, 80, 0.5, 0),  # the same with its shadow
+        (100, 110, 20, 20, 0.5, 0),  # far smaller: a foot chip on top of it
+    )
+    found = decode(rows, PROTOTYPES, letterbox(PHOTO, 640), PHOTO.shape, NAMES, 0.25)
+    assert sorted((found.boxes[:, 2] - found.boxes[:, 0]).round().tolist()) == [40, 80, 160]
+
+
 def test_a_head_without_nms_gives_the_same_detections() -> None:
     end_to_end = np.zeros((1, 300, 38), dtype=np.float32)
     end_to_end[0, 0, :6] = [90, 45, 110, 55, 0.9, 1]
