@@ -97,6 +97,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.UnsupportedPhoto: (415, "The file's type is not supported"),
     errors.TruncatedPhoto: (400, "The photo is cut short"),
     errors.CorruptPhoto: (400, "The photo is damaged"),
+    errors.PhotoTooSmall: (400, "The photo is too small"),
     errors.PhotoTooManyBytes: (413, "The file is too large"),
     errors.PhotoTooManyPixels: (413, "The photo has too many pixels"),
     errors.PhotoNeedsTooMuchMemory: (413, "The photo needs too much memory"),

@@ -124,6 +124,7 @@ _KOREAN_ERRORS = {
     "photo_empty": "사진 파일이 비어 있습니다",
     "photo_type_unsupported": "지원하지 않는 파일 형식입니다. JPEG, PNG, WebP, HEIC, AVIF 사진을 보내 주세요",
     "photo_truncated": "사진 파일이 중간에 끊겼습니다. 다시 올려 주세요",
+    "photo_too_small": "사진이 너무 작습니다. 가로와 세로가 각각 64픽셀 이상이어야 합니다",
     "photo_corrupt": "사진 파일이 손상되어 열 수 없습니다",
     "photo_too_many_bytes": "사진 파일이 너무 큽니다",
     "photo_too_many_pixels": "사진의 해상도가 너무 높습니다",

@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
     from holdcheck import draw, pipeline, registry
 
+    if parsed.draw:
+        draw.check_target(parsed.draw)  # before a minute's work, not after it
     models = registry.load(settings)
     start = time.perf_counter()
     job_id = str(uuid.uuid4())

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from holdcheck import image
+from holdcheck.errors import HoldcheckError
 from holdcheck.result import Hold, Problem, Result
 from holdcheck.settings import Settings
 
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
 _MIDDLE_GREY = 3 * 110
@@ -27,6 +29,18 @@ def draw(photo: Path, result: Result, settings: Settings) -> NDArray[np.uint8]:
     for hold in result.hold_data:
         _draw_hold(canvas, hold, problem_of.get(hold.id), scale)
     return canvas
+
+
+def check_target(target: Path) -> None:
+    """Whether a picture can be written there.
+
+    Raises:
+        HoldcheckError: its suffix is none of a picture's, or its folder is missing.
+    """
+    if target.suffix.lower() not in _SUFFIXES:
+        raise HoldcheckError(f"--draw {target}: the name must end in one of {' '.join(_SUFFIXES)}")
+    if not target.absolute().parent.is_dir():
+        raise HoldcheckError(f"--draw {target}: there is no folder {target.parent}")
 
 
 def save(photo: Path, result: Result, settings: Settings, target: Path) -> None:
@@ -56,6 +70,9 @@ def _label(hold: Hold, problem: Problem | None) -> str:
 def _write(canvas: NDArray[np.uint8], text: str, center: tuple[float, float]) -> None:
     size = max(0.4, canvas.shape[1] / 2400)
     (width, height), _ = cv2.getTextSize(text, _FONT, size, 1)
-    corner = (round(center[0] - width / 2), round(center[1] + height / 2))
+    # Inside the picture, whole, however close to its border the hold is.
+    left = min(max(round(center[0] - width / 2), 0), max(canvas.shape[1] - width, 0))
+    bottom = min(max(round(center[1] + height / 2), height), canvas.shape[0])
+    corner = (left, bottom)
     cv2.putText(canvas, text, corner, _FONT, size, _BLACK, 4, cv2.LINE_AA)
     cv2.putText(canvas, text, corner, _FONT, size, _WHITE, 1, cv2.LINE_AA)

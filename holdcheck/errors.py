@@ -8,6 +8,7 @@ HoldcheckError
  |    |-- TruncatedPhoto          the file ends before its picture does
  |    |-- CorruptPhoto            the decoder gave up on it
  |    |-- PhotoTooManyBytes       larger than MAX_UPLOAD_MB
+ |    |-- PhotoTooSmall           no wall could be seen on so few pixels
  |    |-- PhotoTooManyPixels      larger than MAX_IMAGE_MEGAPIXELS
  |    `-- PhotoNeedsTooMuchMemory its decode would not fit what the container has left
  |-- ModelError                   a model cannot be used
@@ -55,6 +56,10 @@ class CorruptPhoto(PhotoError):
 
 class PhotoTooManyBytes(PhotoError):
     code = "photo_too_many_bytes"
+
+
+class PhotoTooSmall(PhotoError):
+    code = "photo_too_small"
 
 
 class PhotoTooManyPixels(PhotoError):

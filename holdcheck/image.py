@@ -13,6 +13,7 @@ from holdcheck.errors import (
     PhotoError,
     PhotoNeedsTooMuchMemory,
     PhotoTooManyPixels,
+    PhotoTooSmall,
     TruncatedPhoto,
 )
 from holdcheck.formats import decoder, isobmff, jpeg, png, webp
@@ -22,6 +23,8 @@ from holdcheck.formats.sniff import SNIFFED_BYTES, sniff
 
 __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 
+MIN_SIDE = 64
+"""Pixels below which no hold can be told on a wall; the detector would invent some."""
 _BAND_ROWS = 128
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,6 +57,7 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
 
     Raises:
         EmptyPhoto, UnsupportedPhoto, TruncatedPhoto, CorruptPhoto: what the file is instead of a photo.
+        PhotoTooSmall: less than MIN_SIDE on a side.
         PhotoTooManyPixels: more than `max_megapixels`.
     """
     with path.open("rb") as file:
@@ -65,6 +69,11 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
             header = isobmff.read_header(file, kind)
         else:
             header = {"JPEG": jpeg, "PNG": png, "WebP": webp}[kind].read_header(file)
+    if min(header.width, header.height) < MIN_SIDE:
+        raise PhotoTooSmall(
+            f"The photo has {header.width} x {header.height} pixels; "
+            f"at least {MIN_SIDE} on each side are needed."
+        )
     if header.megapixels > max_megapixels:
         raise PhotoTooManyPixels(
             f"The photo has {header.width} x {header.height} pixels, {header.megapixels:.0f} megapixels; "

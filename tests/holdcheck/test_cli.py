@@ -46,6 +46,8 @@ def test_analyze_prints_stages_and_problems_and_writes_what_was_asked(tmp_path: 
         (("analyze", SAMPLE), {"MAX_HOLDS": "many"}, "MAX_HOLDS='many'"),
         (("analyze", SAMPLE), {"YOLO_WEIGHTS": "mine.pt"}, "prepare --yolo mine.pt"),
         (("evaluate", "docs"), {}, "images/val"),
+        (("analyze", SAMPLE, "--draw", "x.xyz"), {}, ".png"),  # before the analysis, not after it
+        (("analyze", SAMPLE, "--draw", "nowhere/x.png"), {}, "no folder nowhere"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

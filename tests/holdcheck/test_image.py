@@ -12,6 +12,7 @@ from holdcheck.errors import (
     EmptyPhoto,
     PhotoError,
     PhotoTooManyPixels,
+    PhotoTooSmall,
     TruncatedPhoto,
     UnsupportedPhoto,
 )
@@ -64,7 +65,7 @@ def test_a_heic_is_turned_upright_by_its_own_properties(name: str) -> None:
         (3333, 2111, 641, (641, 406)),  # reduced five times, then a little more
         (1600, 1200, 1600, (1600, 1200)),  # exactly as large
         (800, 600, 1600, (800, 600)),  # never enlarged
-        (5000, 3, 640, (640, 1)),  # a strip
+        (5000, 64, 640, (640, 8)),  # a strip
     ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP"])
@@ -205,3 +206,9 @@ def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_keeps_a_decoder_busy(tm
     assert image.probe(photo, 120).progressive
     with pytest.raises(CorruptPhoto, match="scans"):
         image.probe(bomb, 120)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (63, 4000), (4000, 63)])
+def test_a_photo_on_which_no_hold_could_be_seen_is_refused(photo: Write, size: tuple[int, int]) -> None:
+    with pytest.raises(PhotoTooSmall, match=f"{size[0]} x {size[1]}"):
+        image.probe(photo(encoded(Image.new("RGB", size), "PNG")), 120)
