@@ -1,29 +1,16 @@
 """Colour naming by CLIP: crops against the prompt embeddings that prepare computed."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdcheck.manifest import Manifest
+from holdcheck.result import Colour
 
-COLOURS = (
-    "black",
-    "white",
-    "gray",
-    "red",
-    "orange",
-    "yellow",
-    "green",
-    "blue",
-    "purple",
-    "pink",
-    "brown",
-    "mint",
-    "lime",
-)
-UNKNOWN = "unknown"
+UNKNOWN: Colour = "unknown"
+COLOURS: tuple[Colour, ...] = tuple(name for name in get_args(Colour) if name != UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -111,7 +110,7 @@ def fuse(clip: NDArray[np.float32] | None, lab: NDArray[np.float32]) -> NDArray[
 def name(probabilities: NDArray[np.float32]) -> Colour:
     """The likeliest colour of (13,) probabilities; `unknown` below UNKNOWN_BELOW."""
     best = int(probabilities.argmax())
-    return cast(Colour, COLOURS[best] if probabilities[best] >= UNKNOWN_BELOW else UNKNOWN)
+    return COLOURS[best] if probabilities[best] >= UNKNOWN_BELOW else UNKNOWN
 
 
 def top3(probabilities: NDArray[np.float32]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,7 +219,7 @@ def _may_be(stray: ColouredHold, colour: Colour) -> bool:
 
 def _vote(members: _Group) -> Colour:
     total = np.sum([hold.probabilities for hold in members], axis=0)
-    return cast(Colour, COLOURS[int(total.argmax())])
+    return COLOURS[int(total.argmax())]
 
 
 def _draft(members: _Group, scale: float) -> ProblemDraft:
