@@ -179,7 +179,7 @@ def test_a_silent_stream_is_kept_alive_by_comments(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pipeline, "analyze", _pipeline_that(lambda: time.sleep(0.3)))
     app = create_app(_settings(data_dir=tmp_path))
     photo = (
-        b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + photos.png(8, 8) + b"\r\n--x--\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + photos.png(64, 64) + b"\r\n--x--\r\n"
     )
     scope = {
         "type": "http",

@@ -31,6 +31,7 @@ def _post(server: Server, path: str = PATHS[0], **options: Any) -> httpx.Respons
         (photos.gif, 415, "photo_type_unsupported"),
         (lambda: b"%PDF-1.7 ...", 415, "photo_type_unsupported"),
         (lambda: photos.png(12000, 11000), 413, "photo_too_many_pixels"),
+        (lambda: photos.png(40, 30), 400, "photo_too_small"),
     ],
     ids=["empty", "text", "gif", "pdf", "132 megapixels"],
 )
