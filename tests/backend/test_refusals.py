@@ -33,7 +33,7 @@ def _post(server: Server, path: str = PATHS[0], **options: Any) -> httpx.Respons
         (lambda: photos.png(12000, 11000), 413, "photo_too_many_pixels"),
         (lambda: photos.png(40, 30), 400, "photo_too_small"),
     ],
-    ids=["empty", "text", "gif", "pdf", "132 megapixels"],
+    ids=["empty", "text", "gif", "pdf", "132 megapixels", "40 x 30 pixels"],
 )
 def test_a_bad_photo_is_refused(
     server: Server, path: str, photo: Callable[[], bytes], status: int, code: str
