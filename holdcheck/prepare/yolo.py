@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Manifest, sha256, slug
@@ -12,6 +13,14 @@ from holdcheck.prepare.ort import write_ort
 RANDOM_SEED = 0
 CLASSES = ("hold", "volume")
 _NEEDED_BYTES = 1 << 30
+_RANDOM: dict[str, Any] = {
+    "source": "random",
+    "licence": "none: random weights",
+    "source_sha256": "",
+    "seed": RANDOM_SEED,
+    "is_dummy": True,
+}
+"""What the manifest of random weights says of their origin."""
 
 
 def prepare_yolo(
@@ -60,24 +69,24 @@ def prepare_yolo(
         manifest = Manifest(
             kind="yolo",
             name=name or slug(str(weights)),
-            source="random" if random_weights else source or weights.name,
-            licence="none: random weights" if random_weights else licence,
-            source_sha256="" if random_weights else sha256(weights),
             model=record(aside / "model.ort"),
             weights=record(aside / "weights.safetensors"),
             architecture=checkpoint.architecture,
-            seed=RANDOM_SEED if random_weights else None,
             precision="fp32",
             input_size=segmentation.STRIDE,
             std=(255.0, 255.0, 255.0),
             classes=checkpoint.classes,
-            is_dummy=random_weights,
             versions=versions("torch", "ultralytics", "onnx", "onnxruntime"),
             created=now(),
+            **(_RANDOM if random_weights else _origin(weights, source, licence)),
         )
         write_manifest(aside, manifest)
     report(f"wrote {folder} ({manifest.model.bytes / 2**20:.1f} MiB, sha256 {manifest.model.sha256[:12]})")
     return manifest
+
+
+def _origin(weights: Path, source: str, licence: str) -> dict[str, Any]:
+    return {"source": source or weights.name, "licence": licence, "source_sha256": sha256(weights)}
 
 
 def _export(segmenter: object, target: Path) -> None:
