@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -15,6 +16,8 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC 
 _DECODABLE = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # Huffman and arithmetic, sequential and progressive
 _PROGRESSIVE = {0xC2, 0xCA}
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # TEM and the restart markers: no length follows
+_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""A marker that ends a scan's data: neither a stuffed byte, nor fill, nor a restart."""
 _STEP = 65_536
 _MOST_SCANS = 100
 """Each scan takes time, however few its bytes: 20 MB of empty ones keep a decoder busy for minutes."""
@@ -97,11 +100,7 @@ def _read_frame(marker: int, data: bytes) -> _Frame:
 def _finish(file: BinaryIO, frame: _Frame | None, orientation: int, scan: bytes) -> PhotoHeader:
     if frame is None or not scan:
         raise CorruptPhoto("This JPEG file has no frame before its picture.")
-    scans = _count_scans(file)
-    if scans is None:
-        raise truncated("JPEG")
-    if scans > _MOST_SCANS:
-        raise CorruptPhoto(f"This JPEG file has {scans} scans; a progressive photo has about ten.")
+    _walk_scans(file)
     upright = (frame.height, frame.width) if orientation >= 5 else (frame.width, frame.height)
     several_scans = frame.progressive or scan[0] < len(frame.samplings)
     return PhotoHeader(
@@ -109,18 +108,33 @@ def _finish(file: BinaryIO, frame: _Frame | None, orientation: int, scan: bytes)
     )
 
 
-def _count_scans(file: BinaryIO) -> int | None:
-    """Scans from the one whose data `file` stands at to the end-of-image marker; None where that is missing.
+def _walk_scans(file: BinaryIO) -> None:
+    """Walk from the first scan's data to the end-of-image marker, and refuse more than _MOST_SCANS.
 
-    In a scan's data neither marker can occur: there, a byte of 0xFF is followed by a zero. What phones append
-    behind the end (a gain map, a video) is not looked at.
+    By segments, not by a search for the marker: a comment may hold its bytes, and a decoder would read on
+    behind them. What phones append behind the end (a gain map, a video) is not looked at.
     """
-    scans, last = 1, b""
+    scans, marker = 1, _end_of_scan(file)
+    for _ in range(MAX_BLOCKS):
+        if marker == _EOI:
+            return
+        if marker not in _ALONE:
+            length = struct.unpack(">H", take(file, 2, "JPEG"))[0] - 2
+            take(file, max(length, 0), "JPEG")
+        scans += marker == _SOS
+        if scans > _MOST_SCANS:
+            raise CorruptPhoto(f"This JPEG file has more than {_MOST_SCANS} scans; a photo has about ten.")
+        marker = _end_of_scan(file) if marker == _SOS else _next_marker(file)
+    raise CorruptPhoto("This JPEG file has more segments than any photo.")
+
+
+def _end_of_scan(file: BinaryIO) -> int:
+    """The first marker behind a scan's data; the file then stands behind it."""
+    last = b""
     while step := file.read(_STEP):
         data = last + step
-        end = data.find(b"\xff\xd9")
-        scans += data.count(b"\xff\xda", 0, end if end >= 0 else len(data))
-        if end >= 0:
-            return scans
+        if found := _IN_SCAN.search(data):
+            file.seek(found.end() - len(data), io.SEEK_CUR)
+            return data[found.end() - 1]
         last = data[-1:]
-    return None
+    raise truncated("JPEG")

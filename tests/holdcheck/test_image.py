@@ -196,13 +196,19 @@ def test_a_damaged_heic_never_takes_the_process_with_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_keeps_a_decoder_busy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "comment",
+    [b"", b"\xff\xfe\x00\x04\xff\xd9"],  # none; one that holds the bytes of an end-of-image marker
+)
+def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_keeps_a_decoder_busy(
+    tmp_path: Path, comment: bytes
+) -> None:
     photo = tmp_path / "photo.jpg"
     Image.new("L", (640, 480), 128).save(photo, progressive=True)
     whole = photo.read_bytes()
     last_scan = whole.rindex(b"\xff\xda")
     bomb = tmp_path / "bomb.jpg"
-    bomb.write_bytes(whole[:last_scan] + 1000 * whole[last_scan:-2] + b"\xff\xd9")
+    bomb.write_bytes(whole[:last_scan] + comment + 1000 * whole[last_scan:-2] + b"\xff\xd9")
     assert image.probe(photo, 120).progressive
     with pytest.raises(CorruptPhoto, match="scans"):
         image.probe(bomb, 120)
