@@ -24,12 +24,12 @@ _NO_LIMIT = 2**60
 """cgroup v1 says "none" as the largest multiple of a page in 63 bits; v2 says `max`."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
-_LARGE_BLOCK = 2 * _MIB
+_LARGE_BLOCK = 4 * _MIB
 """Blocks from here up are mapped one by one, so that a freed photo leaves RSS at once. glibc would otherwise
-raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap. Measured on
-the detector (640x480) and CLIP ViT-B/32 (batch of 2): as fast as untuned, and the detector peaks 7 MiB lower.
-From 1 MiB up they peak 18 and 8 MiB lower but take 45% and 5% longer: the kernel clears each page again."""
-_FREE_HEAP_END = 8 * _MIB
+raise its own threshold to 32 MiB after the first such block and keep the next ones in the heap. Much lower,
+and the tensors of a batch of crops are mapped as well, while the kernel clears each page again: from 2 MiB up
+a photo takes 8% longer in the same memory, from 1 MiB up the detector takes 45% longer."""
+_FREE_HEAP_END = 16 * _MIB
 """So much at the heap's end may stay for the next inference; `trim` gives that back, too."""
 
 
