@@ -17,20 +17,10 @@ from holdcheck.registry import Models
 from holdcheck.result import Hold, Result
 from holdcheck.settings import Settings
 from tests.holdcheck.oracle import Oracle
+from tests.holdcheck.pictures import ORIENTATION, STORED_FOR
 from training.walls import Wall, WallSpec, render
 
 SETTINGS = Settings(_env_file=None, clip_batch_size=4)
-_EXIF_ORIENTATION = 0x0112
-_TURN_BACK = {  # how a phone stores an upright picture, for each value of EXIF's orientation
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def wall(width: int, height: int) -> Wall:
@@ -39,9 +29,9 @@ def wall(width: int, height: int) -> Wall:
 
 def save(picture: Wall, path: Path, orientation: int = 1) -> Path:
     stored = Image.fromarray(picture.pixels)
-    turn = _TURN_BACK[orientation]
+    turn = STORED_FOR[orientation]
     exif = Image.Exif()
-    exif[_EXIF_ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     (stored if turn is None else stored.transpose(turn)).save(path, quality=92, exif=exif)
     return path
 
@@ -110,7 +100,7 @@ def test_every_orientation_of_one_photo_gives_one_answer(tmp_path: Path) -> None
     picture = wall(768, 1024)
     models = registry.load(SETTINGS)
     centers = []
-    for orientation in _TURN_BACK:
+    for orientation in STORED_FOR:
         photo = save(picture, tmp_path / f"{orientation}.jpg", orientation)
         result = answer(run(photo, models))
         centers.append(sorted(hold.center for hold in result.hold_data if hold.score > 0.6))
