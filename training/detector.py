@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from pathlib import Path
@@ -24,9 +24,29 @@ from torch import nn
 from holdcheck import torchvision_shim
 from training.datasets import CropRecipe, Photo, collate, load_split, random_crop
 
-SHAPES = ((640, 480), (640, 480), (640, 480), (480, 640), (544, 544))
-"""Batch shapes (height, width), drawn evenly: most wall photos are upright 4:3."""
 _HAND_DRAWN_REPEATS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How crops are cut for a part of the run."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Batch shapes (height, width), drawn evenly: most wall photos are upright 4:3."""
+    recipe: CropRecipe
+    batch: int
+
+
+LEARNING = Stage(
+    shapes=((640, 480), (640, 480), (640, 480), (480, 640), (544, 544)), recipe=CropRecipe(), batch=8
+)
+"""Many small steps: windows of photos at every scale."""
+FINISHING = Stage(
+    shapes=((928, 704), (928, 704), (704, 928)),
+    recipe=CropRecipe(long_side=(736.0, 1024.0), rotation_chance=0.15),
+    batch=4,
+)
+"""Nearly whole photos at the scale of serving: volumes and full-frame context do not fit a small window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +54,16 @@ class Schedule:
     """What decides the run. Times are seconds of training."""
 
     seconds: float
-    batch: int = 8
+    finishing: float = 0.35
+    """Share of the time, at its end, that goes to the FINISHING stage."""
     learning_rate: float = 8e-4
     final_fraction: float = 0.02
     warmup_steps: int = 60
     weight_decay: float = 5e-4
     save_every: float = 300.0
+
+    def stage(self, elapsed: float) -> Stage:
+        return FINISHING if elapsed >= (1 - self.finishing) * self.seconds else LEARNING
 
     def rate(self, step: int, elapsed: float) -> float:
         """Learning rate: linear warm-up by steps, then a cosine over the time."""
@@ -78,16 +102,22 @@ def make_optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
 
 
 def batches(
-    photos: Sequence[Photo], size: int, rng: np.random.Generator
+    photos: Sequence[Photo], drawn: Sequence[Photo], stage: Callable[[], Stage], rng: np.random.Generator
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Endless shuffled passes over the photos; those with hand-drawn outlines come up more often."""
-    order = [i for i, p in enumerate(photos) for _ in range(_HAND_DRAWN_REPEATS if p.drawn_by_hand else 1)]
-    recipe = CropRecipe()
+    """Endless shuffled passes over the photos; those with hand-drawn outlines come up more often.
+
+    Rendered walls (`drawn`) come up once a pass, though their outlines are exact: they are no photos.
+    """
+    repeated = [photo for photo in photos for _ in range(_HAND_DRAWN_REPEATS if photo.drawn_by_hand else 1)]
+    everything = [*repeated, *drawn]
+    queue: list[int] = []
     while True:
-        rng.shuffle(order)
-        for start in range(0, len(order) - size + 1, size):
-            shape = SHAPES[rng.integers(len(SHAPES))]
-            yield collate([random_crop(photos[i], shape, recipe, rng) for i in order[start : start + size]])
+        now = stage()
+        while len(queue) < now.batch:
+            queue += rng.permutation(len(everything)).tolist()
+        chosen, queue = queue[: now.batch], queue[now.batch :]
+        shape = now.shapes[rng.integers(len(now.shapes))]
+        yield collate([random_crop(everything[i], shape, now.recipe, rng) for i in chosen])
 
 
 def sparse_mask_loss(model: nn.Module, share: float = 0.34) -> Any:
@@ -170,13 +200,14 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
 
-    def train(self, photos: Sequence[Photo]) -> None:
+    def train(self, photos: Sequence[Photo], drawn: Sequence[Photo] = ()) -> None:
         """Train until the schedule's time is used up, saving now and then and at the end."""
         self.model.train()
         last_save = time.monotonic()
         began = last_save - self.elapsed
         # A resumed run must not see the same crops again: the seed takes in the step.
-        for batch in batches(photos, self.schedule.batch, np.random.default_rng(self.step)):
+        rng = np.random.default_rng(self.step)
+        for batch in batches(photos, drawn, lambda: self.schedule.stage(self.elapsed), rng):
             parts = self.train_step(batch)
             self.elapsed = time.monotonic() - began
             if self.step % 10 == 0:
@@ -238,7 +269,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with index.csv, images, boxes, polygons, outlines")
+    parser.add_argument("data", type=Path, help="folder with images, boxes, polygons, outlines")
+    parser.add_argument("--drawn", type=Path, help="a folder of rendered walls to mix in")
     parser.add_argument("--out", type=Path, default=Path("build/training/run"))
     parser.add_argument("--weights", type=Path, help="safetensors state dict to begin with")
     parser.add_argument("--minutes", type=float, default=80.0)
@@ -257,7 +289,8 @@ def main() -> None:
     schedule = Schedule(seconds=arguments.minutes * 60, learning_rate=arguments.lr)
     run = Run(new_model(arguments.weights), schedule, arguments.out)
     run.resume()
-    run.train(load_split(arguments.data, "train"))
+    drawn = load_split(arguments.drawn, "train") if arguments.drawn else []
+    run.train(load_split(arguments.data, "train"), drawn)
 
 
 if __name__ == "__main__":
