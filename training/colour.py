@@ -6,7 +6,7 @@ holds of one photo share its light and its problems; a rendered hold is only eve
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from holdcheck import colour
 from holdcheck.classifier import COLOURS
 from holdcheck.colour import LabModel
+from holdcheck.colour_score import figures, log_loss
 from training.colour_crops import NamedCrop, drawn_crops, named_crops
 
 _COPIES = 8
@@ -179,52 +180,13 @@ def cross_validate(data: Examples, folds: int = 10, seed: int = 0) -> Floats:
 def calibrate(answers: Floats, labels: Labels) -> float:
     """The temperature with the least negative log likelihood on held-out answers (Guo et al. 2017)."""
     temperatures = np.geomspace(0.4, 2.5, 64)
-    return float(min(temperatures, key=lambda value: _log_loss(tempered(answers, value), labels)))
+    return float(min(temperatures, key=lambda value: log_loss(tempered(answers, value), labels)))
 
 
 def tempered(answers: Floats, temperature: float) -> Floats:
     """Probabilities (N, 13) at another temperature."""
     powered = np.maximum(answers, 1e-12) ** (1 / temperature)
     return np.asarray(powered / powered.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def figures(answers: Floats, labels: Labels) -> dict[str, object]:
-    """What the model card reports."""
-    best = answers.argmax(axis=1)
-    top3 = np.argsort(-answers, axis=1)[:, :3]
-    recall = {name: _share(best[labels == i] == i) for i, name in enumerate(COLOURS) if (labels == i).any()}
-    confusion = np.zeros((len(COLOURS), len(COLOURS)), dtype=int)
-    np.add.at(confusion, (labels, best), 1)
-    return {
-        "top1": _share(best == labels),
-        "top3": _share((top3 == labels[:, None]).any(axis=1)),
-        "mean_recall": round(float(np.mean(list(recall.values()))), 3),
-        "recall": recall,
-        "unknown": _share(answers.max(axis=1) < colour.UNKNOWN_BELOW),
-        "log_loss": round(_log_loss(answers, labels), 3),
-        "expected_calibration_error": round(_calibration_error(answers, labels), 3),
-        "confusion": confusion.tolist(),
-    }
-
-
-def _share(hits: NDArray[np.bool_]) -> float:
-    return round(float(hits.mean()), 3)
-
-
-def _log_loss(answers: Floats, labels: Labels) -> float:
-    return float(-np.log(np.maximum(answers[np.arange(len(labels)), labels], 1e-9)).mean())
-
-
-def _calibration_error(answers: Floats, labels: Labels, bins: int = 10) -> float:
-    """Expected calibration error over bins of equal width."""
-    surety, right = answers.max(axis=1), answers.argmax(axis=1) == labels
-    which = np.minimum((surety * bins).astype(int), bins - 1)
-    gaps = [
-        (which == b).mean() * abs(surety[which == b].mean() - right[which == b].mean())
-        for b in range(bins)
-        if (which == b).any()
-    ]
-    return float(sum(gaps))
 
 
 def main() -> None:
@@ -243,7 +205,11 @@ def main() -> None:
     arrays = {name: getattr(model, name) for name in LabModel.__slots__}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, **{**arrays, "temperature": np.array(temperature, dtype=np.float32)})
-    print(json.dumps({"temperature": round(temperature, 3), **report}))
+    print(
+        json.dumps(
+            {"temperature": round(temperature, 3), **asdict(report), "confusion": report.confusion.tolist()}
+        )
+    )
 
 
 if __name__ == "__main__":
