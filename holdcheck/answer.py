@@ -19,9 +19,11 @@ def coloured_holds(
     masks: Sequence[HoldMask],
     stats: Sequence[ColourStats],
     probabilities: NDArray[np.float32],
+    embeddings: NDArray[np.float32] | None,
 ) -> list[ColouredHold]:
     """Holds as grouping sees them: numbered from 1, in pixels of the original photo."""
     to_original = _Scale.of(wall)
+    embedded = [None] * len(masks) if embeddings is None else list(embeddings)
     return [
         ColouredHold(
             id=number,
@@ -33,8 +35,11 @@ def coloured_holds(
             probabilities=named,
             lab=stat.lab,
             rgb=stat.rgb,
+            embedding=embedding,
         )
-        for number, (mask, stat, named) in enumerate(zip(masks, stats, probabilities, strict=True), start=1)
+        for number, (mask, stat, named, embedding) in enumerate(
+            zip(masks, stats, probabilities, embedded, strict=True), start=1
+        )
     ]
 
 

@@ -36,9 +36,11 @@ class Classifier(Protocol):
     info: ModelInfo
     input_size: int
     """Side of a crop in pixels."""
+    head: "PromptHead"
+    """Names colours from embeddings."""
 
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Name colours: RGB crops (N, S, S, 3) -> (N, 13) probabilities in the order of COLOURS."""
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """RGB crops (N, S, S, 3) -> unit rows (N, D)."""
         ...
 
     def release_pages(self) -> None:
@@ -55,7 +57,7 @@ class PromptHead:
     logit_scale: float
 
     def probabilities(self, image_embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, D) unit rows -> (N, 13)."""
+        """(N, D) unit rows -> (N, 13) in the order of COLOURS."""
         logits = self.logit_scale * image_embeddings @ self.embeddings.T
         logits -= logits.max(axis=1, keepdims=True)
         weights = np.exp(logits)
@@ -63,13 +65,14 @@ class PromptHead:
 
 
 class FakeClassifier:
-    """No model at all: every colour is equally likely. It says so."""
+    """No model at all: every crop embeds alike, every colour is equally likely. It says so."""
 
     info = ModelInfo(name="fake", source="none", precision="none", sha256="", is_dummy=True)
     input_size = 32
+    head = PromptHead(np.full((len(COLOURS), 4), 0.5, dtype=np.float32), logit_scale=1.0)
 
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.full((len(crops), len(COLOURS)), 1 / len(COLOURS), dtype=np.float32)
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full((len(crops), 4), 0.5, dtype=np.float32)
 
     def release_pages(self) -> None:
         """Holds none."""

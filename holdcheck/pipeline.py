@@ -97,9 +97,11 @@ class _Analysis:
 
         with self._timed("colour"):
             stats = [colour.measure(wall.pixels, mask.box, mask.mask) for mask in masks]
-        probabilities = yield from self._name_colours(wall.pixels, masks, stats)
+        embeddings = yield from self._embed(wall.pixels, masks)
+        with self._timed("colour"):
+            probabilities = self._name_colours(stats, embeddings)
         with self._timed("grouping"):
-            holds = answer.coloured_holds(wall, masks, stats, probabilities)
+            holds = answer.coloured_holds(wall, masks, stats, probabilities, embeddings)
             drafts = routes.group(holds)
         yield _event("clustering_complete", 80, problems_count=len(drafts))
 
@@ -139,15 +141,14 @@ class _Analysis:
             masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)
         return wall, masks, len(found)
 
-    def _name_colours(
-        self, pixels: NDArray[np.uint8], masks: Sequence[HoldMask], stats: Sequence[ColourStats]
-    ) -> Generator[StageEvent, None, NDArray[np.float32]]:
-        """Name each hold's colour, (N, 13), with an event after each batch of crops."""
-        lab = colour.lab_probabilities(stats)
+    def _embed(
+        self, pixels: NDArray[np.uint8], masks: Sequence[HoldMask]
+    ) -> Generator[StageEvent, None, NDArray[np.float32] | None]:
+        """Embed each hold's crop, (N, D), with an event after each batch; None without a classifier."""
         classifier = self.models.classifier
         if classifier is None or not masks:
             yield _event("clustering", _CLUSTERING_PROGRESS[1], done=len(masks), total=len(masks))
-            return lab
+            return None
         batches: list[NDArray[np.float32]] = []
         size = self.settings.clip_batch_size
         for start in range(0, len(masks), size):
@@ -156,13 +157,21 @@ class _Analysis:
                     crops.cut(pixels, mask.box, mask.mask, classifier.input_size)
                     for mask in masks[start : start + size]
                 ]
-                batches.append(classifier.probabilities(np.stack(batch)))
+                batches.append(classifier.embed(np.stack(batch)))
             done = min(start + size, len(masks))
             low, high = _CLUSTERING_PROGRESS
             progress = low + (high - low) * done // len(masks)
             yield _event("clustering", progress, done=done, total=len(masks))
         classifier.release_pages()
-        return colour.fuse(np.concatenate(batches), lab)
+        return np.concatenate(batches)
+
+    def _name_colours(
+        self, stats: Sequence[ColourStats], embeddings: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Each hold's colour probabilities, (N, 13)."""
+        classifier = self.models.classifier
+        named = classifier.head.probabilities(embeddings) if classifier and embeddings is not None else None
+        return colour.fuse(named, colour.lab_probabilities(stats))
 
     def _result(
         self, wall: WallImage, statistics: Statistics, hold_data: list[Hold], problems: list[Problem]

@@ -144,7 +144,7 @@ def _load_classifier(settings: Settings) -> Classifier:
 
         classifier = OnnxClassifier(folder, manifest, settings)
     side = classifier.input_size
-    classifier.probabilities(np.full((1, side, side, 3), 114, dtype=np.uint8))
+    classifier.head.probabilities(classifier.embed(np.full((1, side, side, 3), 114, dtype=np.uint8)))
     classifier.release_pages()
     return classifier
 

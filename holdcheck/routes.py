@@ -59,6 +59,8 @@ class ColouredHold:
     """(13,) in the order of COLOURS."""
     lab: tuple[float, float, float]
     rgb: tuple[int, int, int]
+    embedding: NDArray[np.float32] | None = None
+    """(D,), a unit vector: CLIP's; None without a CLIP."""
 
 
 @dataclass(frozen=True, slots=True)

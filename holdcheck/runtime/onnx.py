@@ -90,13 +90,10 @@ class OnnxClassifier:
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
         self.info = ModelInfo.of(manifest)
         self.input_size = manifest.input_size
-        self._head = read_prompt_head(folder, manifest)
+        self.head = read_prompt_head(folder, manifest)
         self._model = _MappedModel(folder, manifest, settings)
 
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._head.probabilities(self.embeddings(crops))
-
-    def embeddings(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """RGB crops (N, S, S, 3) -> unit rows (N, D)."""
         return self._model.run("crops", crops)[0]
 

@@ -74,16 +74,13 @@ class TorchClassifier:
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
         self.info = replace(ModelInfo.of(manifest), precision="fp32", sha256=manifest.source_sha256)
         self.input_size = manifest.input_size
-        self._head = read_prompt_head(folder, manifest)
+        self.head = read_prompt_head(folder, manifest)
         self._device = device(settings)
         visual = _visual(manifest).float()
         self._tower = towers.ImageTower(visual, manifest.mean, manifest.std).eval().to(self._device)
 
-    def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._head.probabilities(self.embeddings(crops))
-
     @torch.inference_mode()
-    def embeddings(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """RGB crops (N, S, S, 3) -> unit rows (N, D)."""
         return np.asarray(self._tower(torch.from_numpy(crops).to(self._device)).cpu().numpy())
 

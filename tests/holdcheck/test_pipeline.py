@@ -8,13 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from holdcheck import pipeline, registry
+from holdcheck import pipeline, registry, routes
 from holdcheck.classifier import FakeClassifier
 from holdcheck.detector import FakeDetector
 from holdcheck.errors import AnalysisCancelled, ModelNotPrepared, TruncatedPhoto
 from holdcheck.pipeline import StageEvent
 from holdcheck.registry import Models
 from holdcheck.result import Hold, Result
+from holdcheck.routes import ColouredHold, ProblemDraft
 from holdcheck.settings import Settings
 from tests.holdcheck.oracle import Oracle
 from tests.holdcheck.pictures import ORIENTATION, STORED_FOR
@@ -142,6 +143,28 @@ def test_stages_come_in_order_and_progress_never_falls(tmp_path: Path) -> None:
     assert progress == sorted(progress)
     assert progress.count(100) == 1
     assert all(event.memory.rss_mb > 0 for event in events)
+
+
+def test_the_fake_classifier_tells_no_colour_from_another() -> None:
+    fake = FakeClassifier()
+    embedded = fake.embed(np.zeros((3, fake.input_size, fake.input_size, 3), dtype=np.uint8))
+    np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1)
+    np.testing.assert_allclose(fake.head.probabilities(embedded), np.full((3, 13), 1 / 13))
+
+
+def test_grouping_gets_each_holds_embedding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grouped: list[ColouredHold] = []
+
+    def remember(holds: list[ColouredHold]) -> list[ProblemDraft]:
+        grouped[:] = holds
+        return []
+
+    monkeypatch.setattr(routes, "group", remember)
+    photo = save(wall(640, 480), tmp_path / "photo.jpg")
+    run(photo, Models(FakeDetector(), FakeClassifier()))
+    assert [len(hold.embedding) for hold in grouped if hold.embedding is not None] == [4] * 12
+    run(photo, Models(FakeDetector(), None))
+    assert {hold.embedding for hold in grouped} == {None}
 
 
 def test_only_the_largest_holds_are_kept_and_the_answer_says_so(tmp_path: Path) -> None:

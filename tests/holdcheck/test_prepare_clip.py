@@ -44,14 +44,15 @@ def test_an_int8_artefact_embeds_as_the_torch_tower_does(tmp_path: Path, lines: 
     folder = tmp_path / "clip" / slug(name)
     crops = verify.sample_crops(tiny_clip.SIDE)
     onnx, torch_runtime = OnnxClassifier(folder, manifest, CPU), TorchClassifier(folder, manifest, CPU)
-    agreement = verify.cosine(torch_runtime.embeddings(crops), onnx.embeddings(crops))
+    agreement = verify.cosine(torch_runtime.embed(crops), onnx.embed(crops))
     assert manifest.precision == "int8"
     assert agreement.mean > 0.999
     assert agreement.minimum > 0.995
     assert manifest.cosine is not None
     assert manifest.cosine.mean == pytest.approx(agreement.mean, abs=1e-4)
     assert any("cosine" in line for line in lines)
-    assert np.abs(onnx.probabilities(crops) - torch_runtime.probabilities(crops)).max() < 0.02
+    named = [model.head.probabilities(model.embed(crops)) for model in (onnx, torch_runtime)]
+    assert np.abs(named[0] - named[1]).max() < 0.02
 
 
 def test_an_artefact_takes_batches_of_any_size(tmp_path: Path, lines: list[str]) -> None:
@@ -60,8 +61,8 @@ def test_an_artefact_takes_batches_of_any_size(tmp_path: Path, lines: list[str])
         tmp_path / "clip" / slug(name), prepare_clip(name, tmp_path, lines.append), CPU
     )
     crops = verify.sample_crops(tiny_clip.SIDE)[:7]
-    together = classifier.embeddings(crops)
-    alone = np.concatenate([classifier.embeddings(crops[at : at + 1]) for at in range(7)])
+    together = classifier.embed(crops)
+    alone = np.concatenate([classifier.embed(crops[at : at + 1]) for at in range(7)])
     assert together.shape == (7, 64)
     # One activation scale serves a whole batch, so company changes the last digits.
     assert verify.cosine(alone, together).minimum > 0.995
@@ -84,7 +85,7 @@ def test_every_form_of_a_checkpoint_gives_the_same_embeddings(tmp_path: Path, li
     for file in ("fp32.safetensors", "fp16.safetensors", "plain.pt", "training.pt", "script.pt"):
         name = f"{tiny_clip.NAME}:{tmp_path / file}"
         manifest = prepare_clip(name, tmp_path, lines.append)
-        embeddings[file] = OnnxClassifier(tmp_path / "clip" / slug(name), manifest, CPU).embeddings(crops)
+        embeddings[file] = OnnxClassifier(tmp_path / "clip" / slug(name), manifest, CPU).embed(crops)
     for other in embeddings.values():
         assert verify.cosine(embeddings["fp32.safetensors"], other).minimum > 0.999
 
@@ -129,8 +130,8 @@ def test_random_weights_say_that_they_are_a_dummy(tmp_path: Path, lines: list[st
     assert (manifest.source, manifest.seed, manifest.checkpoint) == ("random", 0, "")
     folder = tmp_path / "clip" / slug(name)
     crops = verify.sample_crops(tiny_clip.SIDE)[:4]
-    same_seed = TorchClassifier(folder, manifest, CPU).embeddings(crops)
-    assert verify.cosine(same_seed, OnnxClassifier(folder, manifest, CPU).embeddings(crops)).mean > 0.999
+    same_seed = TorchClassifier(folder, manifest, CPU).embed(crops)
+    assert verify.cosine(same_seed, OnnxClassifier(folder, manifest, CPU).embed(crops)).mean > 0.999
 
 
 @pytest.mark.parametrize(
