@@ -58,6 +58,8 @@ class CropRecipe:
     rotation_chance: float = 0.3
     rotation_degrees: float = 8.0
     hsv: tuple[float, float, float] = (0.03, 0.5, 0.45)
+    harsh_chance: float = 0.2
+    """Of local contrast far beyond nature: how some phones and filters, and all of set B, render a wall."""
     blur_chance: float = 0.1
     noise_chance: float = 0.1
 
@@ -227,12 +229,24 @@ def _jitter(pixels: NDArray[np.uint8], recipe: CropRecipe, rng: np.random.Genera
     channels = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
     shifted = [cv2.LUT(c, t.astype(np.uint8)) for c, t in zip(channels, tables, strict=True)]
     out = np.asarray(cv2.cvtColor(cv2.merge(shifted), cv2.COLOR_HSV2RGB), np.uint8)
+    if rng.random() < recipe.harsh_chance:
+        out = _harsh(out, rng)
     if rng.random() < recipe.blur_chance:
         out = np.asarray(cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.4))), np.uint8)
     if rng.random() < recipe.noise_chance:
         noise = rng.normal(0, rng.uniform(2, 10), out.shape)
         out = np.clip(out + noise, 0, 255).astype(np.uint8)
     return out
+
+
+def _harsh(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Unsharp masking over a few per cent of the picture, and over a few pixels: tone mapping overdone."""
+    sides = rng.uniform(0.01, 0.06) * max(pixels.shape), rng.uniform(1.0, 3.0)
+    out = pixels.astype(np.float32)
+    for side, most in zip(sides, (1.5, 1.2), strict=True):
+        window = (2 * round(side) + 1,) * 2
+        out += rng.uniform(0.3, most) * (out - cv2.blur(out, window))
+    return np.clip(out, 0, 255).astype(np.uint8)
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:

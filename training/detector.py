@@ -24,7 +24,7 @@ from torch import nn
 from holdcheck import torchvision_shim
 from training.datasets import CropRecipe, Photo, collate, load_split, random_crop
 
-_HAND_DRAWN_REPEATS = 3
+_HAND_DRAWN_REPEATS = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ PLAIN = CropRecipe(
     aspect_jitter=0.0,
     rotation_chance=0.0,
     hsv=(0.0, 0.0, 0.0),
+    harsh_chance=0.0,
     blur_chance=0.0,
     noise_chance=0.0,
 )
