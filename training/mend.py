@@ -1,9 +1,9 @@
 """Put five photos' labels back onto their pictures: `python -m training.mend DATA --out FOLDER`.
 
-Five val photos of the published data set ("IMG_8992" to "IMG_8996") were labelled the way their camera was held
-and stored another way, so that no label lies on a hold: whatever finds the holds is counted as wrong there.
+Five val photos of the published data set ("IMG_8992" to "IMG_8996") were labelled the way their camera was
+held and stored another way, so that no label lies on a hold: whatever finds holds there is counted as wrong.
 The boxes of the first are turned by half a turn. Those of the others were measured in pixels of the upright
-picture and divided by the sides of the lying one; what came to lie beyond its lower edge is lost, so only three
+picture and divided by the sides of the lying one; what came to lie beyond its lower edge is lost: only three
 quarters of those photos are labelled, and the photos are cut to that part.
 
 FOLDER becomes a data set of the same layout: links to DATA, and new files for the five.

@@ -54,7 +54,8 @@ def test_only_the_faulty_photos_are_rewritten(tmp_path: Path) -> None:
     mend.write(data, out)  # a second time is no error
     assert (out / "boxes/val/wall_0001.txt").read_text() == (data / "boxes/val/wall_0001.txt").read_text()
     cut = cv2.imread(str(out / "images/val/wall_0515.jpg"))
-    assert cut is not None and cut.shape == (HEIGHT, HEIGHT, 3)
+    assert cut is not None
+    assert cut.shape == (HEIGHT, HEIGHT, 3)
     assert not (out / "boxes/val/wall_0515.txt").is_symlink()
     assert (data / "boxes/val/wall_0515.txt").read_text() != (out / "boxes/val/wall_0515.txt").read_text()
 
