@@ -7,7 +7,7 @@ import sys
 import tracemalloc
 from collections import defaultdict
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import cv2
@@ -76,6 +76,32 @@ def test_light_and_quality_change_the_picture_and_leave_the_truth_alone() -> Non
     easy, hard = wall(5), wall(5, light="hard", quality="poor")
     assert truth_of(easy) == truth_of(hard)
     assert not np.array_equal(easy.pixels, hard.pixels)
+
+
+def test_a_shadow_darkens_a_part_of_the_wall_and_leaves_the_truth_alone() -> None:
+    lit, shaded = wall(5), wall(5, shadow=True)
+    assert truth_of(lit) == truth_of(shaded)
+    kept = cv2.blur(shaded.pixels, (9, 9)).mean(axis=2) / cv2.blur(lit.pixels, (9, 9)).mean(axis=2)
+    # Half to three quarters of the light: pixels, which are not linear, keep 0.53 to 0.73.
+    assert np.quantile(kept, 0.1) < 0.78
+    assert np.quantile(kept, 0.9) > 0.9
+
+
+@pytest.mark.parametrize("seed", [2, 7, 8])
+def test_twins_are_neighbours_in_two_clearly_different_shades_of_one_colour(seed: int) -> None:
+    drawn = wall(seed, twins=True, problems=3)
+    lab = lab_of(drawn.pixels)
+    shades = [
+        (problem.colour, np.median([_middle(lab, drawn, i) for i in problem.hold_ids], axis=0))
+        for problem in drawn.problems
+    ]
+    twins = [(a, b) for (one, a), (other, b) in pairwise(shades) if one == other]
+    assert len(twins) == 1
+    assert np.linalg.norm(twins[0][0] - twins[0][1]) > 8
+
+
+def _middle(lab: NDArray[np.float32], of: Wall, number: int) -> NDArray[np.float32]:
+    return np.asarray(np.median(lab[mask_of(of.holds[number], of) > 0], axis=0), np.float32)
 
 
 def test_an_overhang_is_darker_at_its_foot_than_a_slab() -> None:

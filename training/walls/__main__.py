@@ -33,6 +33,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--wall-angle", choices=get_args(Angle), default="random")
     parser.add_argument("--light", choices=get_args(Light), default="random")
     parser.add_argument("--quality", choices=get_args(Quality), default="random")
+    parser.add_argument("--twins", action="store_true", help="neighbours in two shades of one colour")
+    parser.add_argument("--shadow", action="store_true", help="a deep shadow's edge crosses the wall")
     return parser
 
 
@@ -42,6 +44,7 @@ def _walls(given: argparse.Namespace) -> Iterator[tuple[str, str, Wall]]:
         spec = WallSpec(
             width, height, seed, given.problems, given.volumes,
             given.wall, given.wall_angle, given.light, given.quality,
+            twins=given.twins, shadow=given.shadow,
         )  # fmt: skip
         yield given.split, f"drawn_{seed:05d}", render(spec)
 

@@ -24,6 +24,30 @@ class Lamp:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """Light that something outside the picture keeps off one side of an edge through (x, y).
+
+    Attributes:
+        x: place of the edge, as a share of the width.
+        y: as a share of the height.
+        angle: direction into the dark, radians; 0 is to the right, pi/2 down.
+        softness: width of the edge, in the same shares.
+        depth: share of the light that is gone, 0..1.
+    """
+
+    x: float
+    y: float
+    angle: float
+    softness: float
+    depth: float
+
+    def light(self, x: Float, y: Float) -> Float:
+        """Share of the light that is left at these places, any shape."""
+        into = (x - self.x) * np.cos(self.angle) + (y - self.y) * np.sin(self.angle)
+        return np.asarray(1 - self.depth / (1 + np.exp(-into / self.softness)), np.float32)
+
+
+@dataclass(frozen=True)
 class Lighting:
     """Everything that shines.
 
@@ -37,6 +61,7 @@ class Lighting:
         vignette: darkening of the corners, 0..0.4.
         pools: spots (x, y, radius, strength), in shares of the width and height.
         haze: white veil of stray light, 0..0.15.
+        shadow: the dark side of a straight edge, if there is one.
     """
 
     ambient: float
@@ -48,6 +73,7 @@ class Lighting:
     vignette: float
     pools: tuple[tuple[float, float, float, float], ...]
     haze: float
+    shadow: Shadow | None = None
 
     def shade(self, slope_x: Float, slope_y: Float) -> Float:
         """Lambert's law: light on a surface that rises by these slopes, relative to the flat wall.
@@ -92,6 +118,8 @@ class Lighting:
         light *= 1 - self.vignette * 2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
         for px, py, radius, strength in self.pools:
             light *= 1 + strength * np.exp(-((x - px) ** 2 + (y - py) ** 2) / radius**2)
+        if self.shadow is not None:
+            light = light * self.shadow.light(x, y)
         return np.asarray(light * self.exposure, np.float32)
 
 
@@ -117,6 +145,18 @@ def arrange(spec: WallSpec, rng: np.random.Generator) -> Lighting:
         vignette=float(rng.uniform(0.02, 0.12) + 0.25 * hardness * rng.random()),
         pools=_pools(hardness, rng),
         haze=float(max(0.0, rng.normal(0.01, 0.015) + 0.06 * hardness * rng.random())),
+        shadow=_shadow(rng) if spec.shadow else None,
+    )
+
+
+def _shadow(rng: np.random.Generator) -> Shadow:
+    """Its edge passes near the middle, so that it crosses problems, and takes half the light or more."""
+    return Shadow(
+        x=float(rng.uniform(0.3, 0.7)),
+        y=float(rng.uniform(0.3, 0.7)),
+        angle=float(rng.uniform(0, 2 * np.pi)),
+        softness=float(rng.uniform(0.01, 0.04)),
+        depth=float(rng.uniform(0.5, 0.75)),
     )
 
 

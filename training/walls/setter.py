@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from training.walls.volumes import surface_tilt
 #: Problems of one colour stand at least this many metres apart, and never side by side.
 _SAME_COLOUR_APART = 1.6
 _TRIES = 60
+#: CIE76 difference from every panel that a hold's colour keeps.
+_CLEAR_OF_WALL = 27.0
+#: A stream of its own: a wall without twins stays as it is. See WallSpec.stream.
+_TWINS = 12
+#: CIE76 difference of two twins' shades: eyes tell such problems apart though one name fits both.
+_TWINS_APART = (14.0, 32.0)
 
 Lab = NDArray[np.float32]
 
@@ -60,10 +66,14 @@ def set_wall(spec: WallSpec, camera: Camera, backdrop: Backdrop, rng: np.random.
     count = spec.problems or int(np.clip(round((high[0] - low[0]) / rng.uniform(0.8, 1.2)), 2, 6))
     columns = low[0] + (np.arange(count) + rng.uniform(0.3, 0.7, count)) / count * (high[0] - low[0])
     colours = _colours(backdrop, columns, rng)
+    twins = _twins(backdrop, colours, spec.stream(_TWINS)) if spec.twins else {}
+    for column in twins:
+        colours[column] = colours[min(twins)]
     work = _Work(spec, camera, backdrop, taken, plan_volumes(spec, camera, backdrop, taken, colours, rng))
     kept: list[Colour] = []
-    for x, colour in zip(columns, colours, strict=True):
+    for column, (x, colour) in enumerate(zip(columns, colours, strict=True)):
         line = _line(len(kept), colour, float(x), low, high, rng)
+        line = replace(line, lab=twins.get(column, line.lab))
         if _set_problem(work, line, rng):
             kept.append(colour)
     return Scene(tuple(work.volumes), tuple(work.holds), tuple(work.tags), tuple(kept))
@@ -80,7 +90,7 @@ def _reach(camera: Camera, backdrop: Backdrop) -> tuple[Points, Points]:
 def _colours(backdrop: Backdrop, columns: NDArray[np.float64], rng: np.random.Generator) -> list[Colour]:
     """A colour for each column: none that drowns in the wall, repeated only far away."""
     walls = [facet.lab for facet in backdrop.facets]
-    clear = [c for c in COLOURS if min(_gap(c, wall) for wall in walls) > 27]
+    clear = [c for c in COLOURS if min(_gap(c, wall) for wall in walls) > _CLEAR_OF_WALL]
     pool = [clear[i] for i in rng.permutation(len(clear))]
     chosen: list[Colour] = []
     for index, x in enumerate(columns):
@@ -94,6 +104,23 @@ def _colours(backdrop: Backdrop, columns: NDArray[np.float64], rng: np.random.Ge
         else:
             chosen.append(pool.pop() if pool else clear[int(rng.integers(len(clear)))])
     return chosen
+
+
+def _twins(backdrop: Backdrop, colours: list[Colour], rng: np.random.Generator) -> dict[int, Lab]:
+    """Two neighbouring columns and a shade for each; none where no column's colour has two clear shades."""
+    low, high = _TWINS_APART
+    walls = [facet.lab for facet in backdrop.facets]
+    for column in rng.permutation(len(colours) - 1).tolist():
+        clear = [
+            shade
+            for shade in (vary(np.array(shade, np.float32), rng, 1.0) for shade in SHADES[colours[column]])
+            if min(distance(shade, wall) for wall in walls) > _CLEAR_OF_WALL
+        ]
+        pairs = [(a, b) for a in clear for b in clear if low <= distance(a, b) <= high]
+        if pairs:
+            one, other = pairs[int(rng.integers(len(pairs)))]
+            return {column: one, column + 1: other}
+    return {}
 
 
 def _gap(colour: Colour, wall: Lab) -> float:

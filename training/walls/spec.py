@@ -39,6 +39,8 @@ class WallSpec:
         quality: clean (no sensor at all), phone, poor (blur, noise, heavy JPEG).
         tags: whether START and TOP cards or tape are put up.
         metres: height of the wall in view, metres; None: what fits the number of problems.
+        twins: whether neighbours share a colour's name in clearly different shades: two greens.
+        shadow: whether the edge of a deep shadow, as a roof or a beam throws it, crosses the wall.
     """
 
     width: int = 1024
@@ -52,6 +54,8 @@ class WallSpec:
     quality: Quality = "random"
     tags: bool = True
     metres: float | None = None
+    twins: bool = False
+    shadow: bool = False
 
     def __post_init__(self) -> None:
         if min(self.width, self.height) < MIN_SIDE:
