@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.clutter import SOME, ClutterRecipe, paint
+
 MASK_STRIDE = 4
 """Network pixels per mask pixel (ultralytics' mask_ratio): the prototypes' own resolution."""
 _PAD_GREY = 114
@@ -58,6 +60,7 @@ class CropRecipe:
     rotation_chance: float = 0.3
     rotation_degrees: float = 8.0
     hsv: tuple[float, float, float] = (0.03, 0.5, 0.45)
+    clutter: ClutterRecipe = SOME
     harsh_chance: float = 0.2
     """Of local contrast far beyond nature: how some phones and filters, and all of set B, render a wall."""
     blur_chance: float = 0.1
@@ -130,6 +133,7 @@ def random_crop(photo: Photo, size: tuple[int, int], recipe: CropRecipe, rng: np
     outlines = [_transform(outline, matrix) for outline in photo.outlines]
     is_upright = abs(matrix[0, 1]) < 1e-9
     boxes = _transform_boxes(photo.boxes, matrix) if is_upright else _rotated_boxes(photo, outlines)
+    paint(pixels, boxes, recipe.clutter, rng)
     return _assemble(_jitter(pixels, recipe, rng), photo.classes, boxes, outlines)
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from training.clutter import ClutterRecipe
 from training.datasets import CropRecipe, Photo, collate, load_photo, load_split, random_crop
 
 SIZE = (64, 96)
@@ -16,6 +17,7 @@ PLAIN = CropRecipe(
     aspect_jitter=0.0,
     rotation_chance=0.0,
     hsv=(0.0, 0.0, 0.0),
+    clutter=ClutterRecipe(chance=0.0),
     harsh_chance=0.0,
     blur_chance=0.0,
     noise_chance=0.0,
