@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from holdcheck.errors import HoldcheckError
+from holdcheck.evaluate import command as evaluate_command
 from holdcheck.result import Result
 from holdcheck.settings import Settings
 
@@ -59,13 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.set_defaults(command=_prepare)
 
-    evaluate = commands.add_parser("evaluate", help="measure the detector on a labelled data set")
-    evaluate.add_argument("dataset", type=Path, help="a folder with images/, boxes/ and, if any, polygons/")
-    evaluate.add_argument("--split", default="val", help="the subfolder to use (val)")
-    evaluate.add_argument(
-        "--floor", type=float, metavar="F1", help="exit 1 where the holds' F1 is below this"
+    evaluate = commands.add_parser(
+        "evaluate", help="measure the models on a labelled data set, through the code that serves"
     )
-    evaluate.set_defaults(command=_evaluate)
+    evaluate_command.add_arguments(evaluate)
+    evaluate.set_defaults(command=evaluate_command.run)
 
     doctor = commands.add_parser("doctor", help="say what is installed, prepared and left to do")
     doctor.set_defaults(command=_doctor)
@@ -119,14 +118,6 @@ def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
 
     prepare.run(parsed.clip, parsed.yolo, parsed.random_weights, settings, print)
     return 0
-
-
-def _evaluate(parsed: argparse.Namespace, settings: Settings) -> int:
-    from holdcheck import evaluate
-
-    report = evaluate.evaluate(parsed.dataset, parsed.split, settings)
-    print(report.table())
-    return int(parsed.floor is not None and report.holds.f1 < parsed.floor)
 
 
 def _doctor(_parsed: argparse.Namespace, settings: Settings) -> int:

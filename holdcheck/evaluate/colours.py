@@ -1,0 +1,50 @@
+"""Naming the colours of single holds through the code that serves."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdcheck import colour, crops
+from holdcheck.classifier import COLOURS, Classifier
+from holdcheck.colour_score import ColourScore, figures
+from holdcheck.errors import HoldcheckError
+from holdcheck.evaluate.named_crops import NamedCrop, named_crops
+
+
+def score_crops(
+    dataset: Path, classifier: Classifier | None, batch: int, progress: Callable[[str, int, int], None]
+) -> ColourScore:
+    """Name every crop of `dataset/color_crops.csv` and compare with what a person said.
+
+    Args:
+        classifier: a CLIP, or None for Lab statistics alone.
+        batch: crops embedded at once.
+        progress: takes what is counted, how many are done, and of how many.
+
+    Raises:
+        HoldcheckError: the crops cannot be read, or have a colour of another vocabulary.
+    """
+    named = named_crops(dataset)
+    strange = {crop.colour for crop in named} - set(COLOURS)
+    if strange or not named:
+        what = f"has the colours {', '.join(sorted(strange))}" if strange else "has no rows"
+        raise HoldcheckError(f"{dataset}/color_crops.csv {what}; expected {', '.join(COLOURS)}")
+    answers = []
+    for start in range(0, len(named), batch):
+        answers.append(name_holds(named[start : start + batch], classifier))
+        progress("crops", min(start + batch, len(named)), len(named))
+    labels = np.array([COLOURS.index(crop.colour) for crop in named], np.int64)
+    return figures(np.concatenate(answers), labels)
+
+
+def name_holds(named: Sequence[NamedCrop], classifier: Classifier | None) -> NDArray[np.float32]:
+    """(N, 13) probabilities, as the pipeline computes them from a photo, a box and a mask."""
+    stats = [colour.measure(crop.pixels, crop.box, crop.mask) for crop in named]
+    clip = None
+    if classifier is not None:
+        side = classifier.input_size
+        cut = [crops.cut(crop.pixels, crop.box, crop.mask, side) for crop in named]
+        clip = classifier.head.probabilities(classifier.embed(np.stack(cut)))
+    return colour.fuse(clip, colour.lab_probabilities(stats))
