@@ -23,6 +23,7 @@ from torch import nn
 
 from holdcheck import torchvision_shim
 from training.datasets import CropRecipe, Photo, collate, load_split, random_crop
+from training.paste import SOME, paste
 
 _HAND_DRAWN_REPEATS = 6
 
@@ -106,8 +107,10 @@ def batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Endless shuffled passes over the photos; those with hand-drawn outlines come up more often.
 
-    Rendered walls (`drawn`) come up once a pass, though their outlines are exact: they are no photos.
+    Rendered walls (`drawn`) come up once a pass, though their outlines are exact: they are no photos. Photos
+    get holds pasted from others that are outlined in the same way.
     """
+    donors = {by_hand: [p for p in photos if p.drawn_by_hand is by_hand] for by_hand in (True, False)}
     repeated = [photo for photo in photos for _ in range(_HAND_DRAWN_REPEATS if photo.drawn_by_hand else 1)]
     everything = [*repeated, *drawn]
     queue: list[int] = []
@@ -117,7 +120,13 @@ def batches(
             queue += rng.permutation(len(everything)).tolist()
         chosen, queue = queue[: now.batch], queue[now.batch :]
         shape = now.shapes[rng.integers(len(now.shapes))]
-        yield collate([random_crop(everything[i], shape, now.recipe, rng) for i in chosen])
+        pasted = [
+            paste(everything[i], donors[everything[i].drawn_by_hand], SOME, rng)
+            if i < len(repeated)
+            else everything[i]
+            for i in chosen
+        ]
+        yield collate([random_crop(wall, shape, now.recipe, rng) for wall in pasted])
 
 
 def sparse_mask_loss(model: nn.Module, share: float = 0.34) -> Any:
