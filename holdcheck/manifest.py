@@ -57,7 +57,8 @@ class Manifest(_Strict):
     architecture: str = ""
     """open_clip's architecture name, or ultralytics' YAML name, for RUNTIME=torch."""
     checkpoint: str = ""
-    """clip: path of the checkpoint open_clip loaded, for RUNTIME=torch; empty for random weights."""
+    """clip: path, from the manifest, of the checkpoint open_clip loaded, for RUNTIME=torch; empty
+    for random weights."""
     seed: int | None = None
     """The seed of random weights."""
     precision: Literal["int8", "fp16", "fp32"]

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from holdcheck.errors import SettingsError
 
 BUNDLED_MODELS = Path(__file__).parent / "models"
+BUNDLED_CLIP = "holdclip"
+"""CLIP_MODEL of this name is the CLIP that ships with the package."""
+DEFAULT_CLIP = "ViT-B/32"
 
 
 class Settings(BaseSettings):
@@ -16,8 +19,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    clip_model: str = Field("ViT-B/32", min_length=1)
-    """The CLIP that names colours: as given to `prepare --clip`. Not prepared: the bundled one answers."""
+    clip_model: str = Field(DEFAULT_CLIP, min_length=1)
+    """The CLIP that names colours, as given to `prepare`. Not prepared: the bundled one answers."""
     clip_batch_size: int = Field(3, ge=1, le=64)
     """Crops embedded at once. More costs memory and gains little on one thread: 4 save 3% for 20 MiB."""
     yolo_img_size: int = Field(800, ge=320, le=1920, multiple_of=32)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
+from holdcheck.runtime import towers
 
 TEMPLATES = (
     "a photo of a {} climbing hold",
@@ -24,6 +25,11 @@ _WORDS = {"mint": "mint green", "lime": "lime green"}
 """A colour's name where the bare word means something to eat or drink."""
 
 
+def of(colour: str) -> list[str]:
+    """A colour's prompts, one for each template."""
+    return [template.format(_WORDS.get(colour, colour)) for template in TEMPLATES]
+
+
 def embed(model: Any, architecture: str) -> NDArray[np.float32]:
     """Embed the colours: each template's embedding normalised, their mean normalised again -> (13, D).
 
@@ -33,14 +39,11 @@ def embed(model: Any, architecture: str) -> NDArray[np.float32]:
     import open_clip
 
     try:
-        tokenizer = open_clip.get_tokenizer(architecture.removesuffix("-quickgelu"))
+        tokenizer = open_clip.get_tokenizer(towers.open_clip_name(architecture))
     except Exception as error:  # tokenizers of text towers from the hub come from there
         reason = str(error).splitlines()[0]
         raise PrepareError(f"the tokenizer of {architecture} is not available: {reason}") from None
-    tokens = [
-        tokenizer([template.format(_WORDS.get(colour, colour)) for template in TEMPLATES])
-        for colour in COLOURS
-    ]
+    tokens = [tokenizer(of(colour)) for colour in COLOURS]
     length = shorten_context(model, torch.cat(tokens))
     rows = []
     with torch.inference_mode():

@@ -76,7 +76,7 @@ class TorchClassifier:
         self.input_size = manifest.input_size
         self.head = read_prompt_head(folder, manifest)
         self._device = device(settings)
-        visual = _visual(manifest).float()
+        visual = _visual(folder, manifest).float()
         self._tower = towers.ImageTower(visual, manifest.mean, manifest.std).eval().to(self._device)
 
     @torch.inference_mode()
@@ -88,11 +88,11 @@ class TorchClassifier:
         """Nothing is mapped."""
 
 
-def _visual(manifest: Manifest) -> torch.nn.Module:
+def _visual(folder: Path, manifest: Manifest) -> torch.nn.Module:
     if manifest.seed is not None:
         model = towers.random_model(manifest.architecture, manifest.seed)
     else:
-        checkpoint = Path(manifest.checkpoint)
+        checkpoint = folder / manifest.checkpoint
         if not checkpoint.is_file():
             raise ModelNotPrepared(f"RUNTIME=torch needs {checkpoint}, which is gone; prepare it again")
         try:

@@ -1,5 +1,6 @@
 """open_clip models: what a name means, loading without copies, and the image tower of both runtimes."""
 
+import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,15 @@ from torch.utils.serialization import config as serialization
 
 from holdcheck import memory, torchvision_shim
 from holdcheck.errors import PrepareError
+from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS
 
 torchvision_shim.install()
 
 import open_clip  # noqa: E402 - torchvision has to be importable first
 
+FOLDER_CONFIG, FOLDER_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+"""What a folder in open_clip's own form holds: open_clip itself loads it as `local-dir:FOLDER`."""
+_LOCAL_DIR = "local-dir:"
 _QUICK_GELU = "-quickgelu"
 _CHECKPOINTS = {".pt", ".pth", ".bin", ".safetensors", ".npz"}
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
@@ -33,12 +38,13 @@ class Origin:
     """What a CLIP's name stands for. `tag` is open_clip's pretrained tag; `file`, a local checkpoint."""
 
     architecture: str
+    """open_clip's name, its `local-dir:FOLDER`, or the bundled CLIP's name, which holds on any machine."""
     tag: str = ""
     file: Path | None = None
 
 
 def parse(name: str) -> Origin:
-    """Understand `ViT-B/32` (OpenAI's), open_clip's `NAME:PRETRAINED`, and `NAME:FILE`.
+    """Understand `ViT-B/32` (OpenAI's), open_clip's `NAME:PRETRAINED`, `NAME:FILE`, a folder, and `holdclip`.
 
     OpenAI trained with QuickGELU, and so were some other weights: with plain GELU they give wrong embeddings
     without any error, so the architecture follows the weights.
@@ -46,6 +52,9 @@ def parse(name: str) -> Origin:
     Raises:
         PrepareError: no such architecture, tag or file.
     """
+    folder = _folder_of(name)
+    if folder is not None:
+        return _in_folder(name, folder)
     base, _, rest = name.partition(":")
     architecture = base.replace("/", "-")
     if "/" in base or not rest:
@@ -65,6 +74,28 @@ def parse(name: str) -> Origin:
     if config.get("quick_gelu") and not architecture.endswith(_QUICK_GELU):
         architecture += _QUICK_GELU
     return Origin(architecture, tag=tag)
+
+
+def _in_folder(name: str, folder: Path) -> Origin:
+    weights = folder / FOLDER_WEIGHTS
+    if not weights.is_file():
+        raise PrepareError(f"{folder} has no {FOLDER_WEIGHTS} beside its {FOLDER_CONFIG}")
+    return Origin(name if name == BUNDLED_CLIP else f"{_LOCAL_DIR}{folder.resolve()}", file=weights)
+
+
+def _folder_of(name: str) -> Path | None:
+    """The open_clip folder that a name stands for, if it stands for one."""
+    folder = (
+        BUNDLED_MODELS / name if name == BUNDLED_CLIP else Path(name.removeprefix(_LOCAL_DIR)).expanduser()
+    )
+    return folder if (folder / FOLDER_CONFIG).is_file() else None
+
+
+def open_clip_name(architecture: str) -> str:
+    """What open_clip calls an Origin's architecture, for its factories of models and tokenizers."""
+    if architecture == BUNDLED_CLIP:
+        return f"{_LOCAL_DIR}{BUNDLED_MODELS / BUNDLED_CLIP}"
+    return architecture.removesuffix(_QUICK_GELU)
 
 
 def load(architecture: str, checkpoint: Path, scratch: Path) -> Any:
@@ -101,10 +132,12 @@ def random_model(architecture: str, seed: int) -> Any:
 
 def create(architecture: str) -> Any:
     """open_clip's model without weights; `-quickgelu` may be appended to any architecture."""
-    base = architecture.removesuffix(_QUICK_GELU)
     with _quiet():
         return open_clip.create_model(
-            base, load_weights=False, pretrained_text=False, force_quick_gelu=architecture != base
+            open_clip_name(architecture),
+            load_weights=False,
+            pretrained_text=False,
+            force_quick_gelu=architecture.endswith(_QUICK_GELU),
         )
 
 
@@ -160,7 +193,12 @@ def simplify_attention(visual: torch.nn.Module) -> None:
 
 def normalisation(origin: Origin) -> tuple[Triple, Triple]:
     """The mean and standard deviation (RGB in 0..1) that the weights expect; CLIP's own by default."""
-    config = open_clip.get_pretrained_cfg(origin.architecture, origin.tag) if origin.tag else {}
+    config: dict[str, Any] = {}
+    folder = _folder_of(origin.architecture)
+    if folder is not None:
+        config = json.loads((folder / FOLDER_CONFIG).read_text()).get("preprocess_cfg", {})
+    elif origin.tag:
+        config = open_clip.get_pretrained_cfg(origin.architecture, origin.tag)
     mean: Sequence[float] = config.get("mean", open_clip.OPENAI_DATASET_MEAN)
     std: Sequence[float] = config.get("std", open_clip.OPENAI_DATASET_STD)
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
