@@ -1,45 +1,21 @@
-"""Boulder problems: holds of one colour in one place."""
+"""Boulder problems: holds that look alike and stand together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from holdcheck import difficulty
+from holdcheck import affinity, difficulty
 from holdcheck.classifier import COLOURS, UNKNOWN
 from holdcheck.result import Colour, Kind, Point, Problem, WallAngle
 
 MIN_ANALYSED = difficulty.MIN_HOLDS
 """A problem of fewer holds is listed, and not analysed."""
-APART = 3.0
-"""A gap this many times a colour's usual gap between neighbours splits it."""
-APART_HOLDS = 7.0
-"""And never a gap of fewer hold sizes than this: a long move is still a move."""
-_CLIMBING_SHRINKS = 0.6
-"""Height counts for less than width: problems go up, and stand side by side."""
-_SMALLEST_SPLIT = 2
-"""A split leaves at least so many holds on each side: one hold far off is a long move, or misnamed."""
-_VOTE = 0.15
-"""Probability of the group's colour from which a stray hold may be voted into it."""
-_STRAY_LAB = 25.0
-"""CIE76 difference to the group's median colour up to which it may."""
 _FOOT_SIZE = 0.6
 """Holds smaller than this share of the problem's median area are feet: no start is made of them."""
 _LEVEL = 0.12
 """Two holds within this share of the problem's height are level: both may be the start."""
-_NEARBY: dict[str, tuple[str, ...]] = {
-    "lime": ("green", "yellow", "mint"),
-    "mint": ("green", "blue", "white"),
-    "orange": ("red", "yellow", "brown", "pink"),
-    "brown": ("red", "yellow", "black", "gray"),
-    "pink": ("red", "purple"),
-    "purple": ("blue", "black"),
-    "gray": ("white", "black", "blue"),
-    "white": ("yellow",),
-    "black": ("blue", "green"),
-}
-"""Names that a light may turn into each other; each pair stands once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +60,37 @@ class ProblemDraft:
 def group(holds: Sequence[ColouredHold]) -> list[ProblemDraft]:
     """Group a photo's holds into problems, the largest first, numbered from 1.
 
-    Holds of one colour name are one problem, unless two groups of them stand clearly apart: single linkage,
-    cutting the minimum spanning tree's edges that are far longer than its usual one (Zahn 1971,
-    Graph-theoretical methods for detecting and describing Gestalt clusters). A hold left alone, or without
-    a colour, joins a nearby problem whose colour it may well have. Volumes, and unknown holds that no vote
-    supports, join none.
-    The same holds in another order give the same problems.
+    Average linkage (Sokal & Michener 1958) of the log-odds that two holds belong to one problem: the two
+    groups whose members have the highest mean are joined, as long as it is above zero. So the photo decides
+    how many problems there are, and each two groups left are more likely two problems than one. Volumes, and
+    holds that stand alone without a colour, join none. In another order, holds give the same problems.
     """
     climbable = sorted((hold for hold in holds if hold.kind == "hold"), key=lambda hold: hold.id)
     if not climbable:
         return []
-    hold_size = float(np.median([np.sqrt(hold.area) for hold in climbable]))
-    groups = [
-        part
-        for colour in COLOURS
-        for part in _split([hold for hold in climbable if hold.color == colour], hold_size)
-    ]
-    groups = _vote_strays_in(groups, [hold for hold in climbable if hold.color == UNKNOWN], hold_size)
+    groups = [[climbable[i] for i in part] for part in average_linkage(affinity.log_odds(climbable))]
+    named = [part for part in groups if any(hold.color != UNKNOWN for hold in part)]
     scale = difficulty.metres_per_pixel(climbable)
-    drafts = sorted((_draft(part, scale) for part in groups), key=_rank)
+    drafts = sorted((_draft(part, scale) for part in named), key=_rank)
     return [replace(draft, id=number) for number, draft in enumerate(drafts, start=1)]
+
+
+def average_linkage(log_odds: NDArray[np.float64]) -> list[list[int]]:
+    """Clusters of (N, N) symmetric log-odds: rows of each, every row in one."""
+    mean = np.array(log_odds)
+    np.fill_diagonal(mean, -np.inf)
+    clusters = {row: [row] for row in range(len(mean))}
+    while len(clusters) > 1:
+        one, other = sorted(int(i) for i in np.unravel_index(mean.argmax(), mean.shape))
+        if mean[one, other] <= 0:
+            break
+        heads = len(clusters[one]), len(clusters[other])
+        # Lance & Williams (1967): the mean to the union is the members' mean of both means.
+        union = np.average(mean[[one, other]], axis=0, weights=heads)
+        mean[one], mean[:, one], mean[one, one] = union, union, -np.inf
+        mean[other], mean[:, other] = -np.inf, -np.inf
+        clusters[one] += clusters.pop(other)
+    return list(clusters.values())
 
 
 def analyse(draft: ProblemDraft, wall_angle: WallAngle | None) -> Problem:
@@ -122,101 +109,6 @@ def analyse(draft: ProblemDraft, wall_angle: WallAngle | None) -> Problem:
 
 
 _Group = list[ColouredHold]
-
-
-def _split(holds: _Group, hold_size: float) -> list[_Group]:
-    """One colour's holds, cut where the gap between two parts is clearly wider than inside them."""
-    if len(holds) < 2 * _SMALLEST_SPLIT:
-        return [holds] if holds else []
-    edges = _spanning_tree(_distances(holds, holds))
-    usual = float(np.median([length for length, _, _ in edges]))
-    limit = max(APART * usual, APART_HOLDS * hold_size)
-    longest, first, second = max(edges)
-    if longest <= limit:
-        return [holds]
-    kept = [(one, other) for length, one, other in edges if (one, other) != (first, second)]
-    side = _component(first, kept)
-    near, far = (
-        [h for i, h in enumerate(holds) if i in side],
-        [h for i, h in enumerate(holds) if i not in side],
-    )
-    if min(len(near), len(far)) < _SMALLEST_SPLIT:
-        return [holds]
-    return _split(near, hold_size) + _split(far, hold_size)
-
-
-def _distances(some: Sequence[ColouredHold], others: Sequence[ColouredHold]) -> NDArray[np.float64]:
-    """(N, M) pixels between centres, with climbing foreshortened."""
-    weight = np.array([1.0, _CLIMBING_SHRINKS])
-    one, other = (np.array([hold.center for hold in part]) * weight for part in (some, others))
-    return np.asarray(np.hypot(*(one[:, None] - other[None]).transpose(2, 0, 1)))
-
-
-def _spanning_tree(distances: NDArray[np.float64]) -> list[tuple[float, int, int]]:
-    """Edges (length, node, node) of the minimum spanning tree: Prim's algorithm, ties to the lower index."""
-    count = len(distances)
-    nearest, parent = distances[0].copy(), np.zeros(count, dtype=int)
-    outside = np.ones(count, dtype=bool)
-    outside[0] = False
-    edges = []
-    for _ in range(count - 1):
-        node = int(np.where(outside, nearest, np.inf).argmin())
-        edges.append((float(nearest[node]), int(parent[node]), node))
-        outside[node] = False
-        closer = distances[node] < nearest
-        nearest[closer], parent[closer] = distances[node][closer], node
-    return edges
-
-
-def _component(start: int, edges: Iterable[tuple[int, int]]) -> set[int]:
-    links = list(edges)
-    reached, grew = {start}, True
-    while grew:
-        before = len(reached)
-        for one, other in links:
-            if one in reached or other in reached:
-                reached |= {one, other}
-        grew = len(reached) > before
-    return reached
-
-
-def _vote_strays_in(groups: list[_Group], unknown: _Group, hold_size: float) -> list[_Group]:
-    """Holds alone with their colour name, and holds without one, join a group that they fit."""
-    settled = [list(part) for part in groups if len(part) > 1]
-    lone = [part[0] for part in groups if len(part) == 1]
-    left = []
-    additions: list[tuple[int, ColouredHold]] = []
-    for stray in sorted(lone + unknown, key=lambda hold: hold.id):
-        home = _home(stray, settled, hold_size)
-        if home is not None:
-            additions.append((home, stray))
-        elif stray.color != UNKNOWN:
-            left.append([stray])
-    # Joined only now, so that one stray's move cannot draw the next one along.
-    for home, stray in additions:
-        settled[home].append(stray)
-    return settled + left
-
-
-def _home(stray: ColouredHold, groups: Sequence[_Group], hold_size: float) -> int | None:
-    """The group that a stray belongs to: likely its colour, close to it in Lab, and within a move."""
-    best: tuple[float, int] | None = None
-    for index, members in enumerate(groups):
-        colour = _vote(members)
-        probability = float(stray.probabilities[COLOURS.index(colour)])
-        if probability < _VOTE or not _may_be(stray, colour):
-            continue
-        off = float(np.linalg.norm(np.median([hold.lab for hold in members], axis=0) - stray.lab))
-        gap = float(_distances([stray], members).min())
-        if off > _STRAY_LAB or gap > APART_HOLDS * hold_size:
-            continue
-        best = min(best or (np.inf, -1), (gap, index))
-    return None if best is None else best[1]
-
-
-def _may_be(stray: ColouredHold, colour: Colour) -> bool:
-    nearby = colour in _NEARBY.get(stray.color, ()) or stray.color in _NEARBY.get(colour, ())
-    return nearby or stray.color in (UNKNOWN, colour)
 
 
 def _vote(members: _Group) -> Colour:

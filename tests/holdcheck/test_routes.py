@@ -37,7 +37,9 @@ def hold(
         probabilities[COLOURS.index(colour)] = 0.58 if also else 0.88
     if also:
         probabilities[COLOURS.index(also)] = 0.3
-    lab = LABS.get(colour, (50.0, 0.0, 0.0))
+    # Chalk and light: no two holds of one set measure alike.
+    off = np.random.default_rng(number).normal(0, 2, 3)
+    lightness, a, b = np.array(LABS.get(colour, (50.0, 0.0, 0.0))) + off
     return ColouredHold(
         id=number,
         center=(x, y),
@@ -46,7 +48,7 @@ def hold(
         kind=kind,
         color=colour,
         probabilities=probabilities / probabilities.sum(),
-        lab=lab,
+        lab=(float(lightness), float(a), float(b)),
         rgb=(number, 0, 0),
     )
 
@@ -86,8 +88,8 @@ def test_one_long_move_does_not_split_a_problem() -> None:
     assert len(routes.group([*holds, *above])) == 1
 
 
-def test_a_single_hold_far_off_stays_with_its_colour() -> None:
-    drafts = routes.group([*column(1, 300), hold(7, 900, 500)])
+def test_a_single_hold_a_long_move_off_stays_with_its_colour() -> None:
+    drafts = routes.group([*column(1, 300), hold(7, 520, 500)])
     assert members(drafts) == [{1, 2, 3, 4, 5, 6, 7}]
 
 
@@ -100,8 +102,9 @@ def test_volumes_alone_are_no_problem() -> None:
     assert routes.group([hold(i, 100.0 * i, 100, kind="volume") for i in range(4)]) == []
 
 
-def test_a_lone_hold_of_a_nearby_colour_name_is_voted_in() -> None:
-    drafts = routes.group([*column(1, 300, "green"), hold(7, 340, 620, "lime", also="green")])
+def test_a_hold_that_is_named_otherwise_joins_those_it_looks_like() -> None:
+    greenish = replace(hold(7, 340, 620, "lime", also="green"), lab=(52.0, -36.0, 24.0))
+    drafts = routes.group([*column(1, 300, "green"), greenish])
     assert members(drafts) == [{1, 2, 3, 4, 5, 6, 7}]
     assert drafts[0].color == "green"
 
@@ -114,14 +117,41 @@ def test_a_lone_hold_of_a_nearby_colour_name_is_voted_in() -> None:
         hold(7, 340, 620, "red", also="green"),  # no light turns red into green
     ],
 )
-def test_a_lone_hold_without_the_vote_is_a_problem_of_its_own(stray: ColouredHold) -> None:
+def test_a_hold_that_looks_like_none_or_is_out_of_reach_is_a_problem_of_its_own(stray: ColouredHold) -> None:
     assert members(routes.group([*column(1, 300, "green"), stray])) == [{1, 2, 3, 4, 5, 6}, {7}]
 
 
-def test_an_unknown_hold_joins_only_where_the_vote_supports_it() -> None:
+def test_an_unknown_hold_joins_only_what_it_looks_like() -> None:
     greens = column(1, 300, "green")
-    supported, unsupported = hold(7, 340, 620, "unknown", also="green"), hold(8, 340, 540, "unknown")
-    assert members(routes.group([*greens, supported, unsupported])) == [{1, 2, 3, 4, 5, 6, 7}]
+    greenish = hold(7, 340, 620, "unknown", also="green")
+    grey = replace(hold(8, 340, 540, "unknown"), lab=(50.0, 1.0, 2.0))
+    assert members(routes.group([*greens, greenish, grey])) == [{1, 2, 3, 4, 5, 6, 7}]
+
+
+def shaded(holds: Sequence[ColouredHold], share: float) -> list[ColouredHold]:
+    """The same surfaces with that share of the light: L* + 16, a* and b* go with its cube root."""
+    root = share ** (1 / 3)
+    return [replace(h, lab=((h.lab[0] + 16) * root - 16, h.lab[1] * root, h.lab[2] * root)) for h in holds]
+
+
+def test_two_shades_of_one_colours_name_are_two_problems_though_they_cross() -> None:
+    light = [
+        replace(hold(11 + i, 330, 900.0 - 80 * i, "green", also="lime"), lab=(66.0 - i, -55.0, 44.0 + i))
+        for i in range(6)
+    ]
+    drafts = routes.group([*column(1, 300, "green"), *light])
+    assert members(drafts) == [{1, 2, 3, 4, 5, 6}, {11, 12, 13, 14, 15, 16}]
+    assert [draft.color for draft in drafts] == ["green", "green"]
+
+
+def test_a_problem_half_in_shadow_is_one() -> None:
+    reds = column(1, 300)
+    assert members(routes.group([*reds[:3], *shaded(reds[3:], 0.35)])) == [{1, 2, 3, 4, 5, 6}]
+
+
+def test_average_linkage_joins_what_is_likelier_together_than_not() -> None:
+    log_odds = np.array([[0.0, 3, -1, -9], [3, 0, 0.5, -9], [-1, 0.5, 0, -9], [-9, -9, -9, 0]])
+    assert routes.average_linkage(log_odds) == [[0, 1], [2], [3]]  # the third joins neither: -1 and 0.5
 
 
 def test_unknown_holds_alone_are_no_problem() -> None:

@@ -1,0 +1,146 @@
+"""Fit and score how holds are grouped into problems, on rendered walls whose problems are known.
+
+python -m training.affinity fit --walls 160      # prints the coefficients of holdcheck/affinity.py
+python -m training.affinity score --walls 40     # prints the table of docs/problems.md
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdcheck import registry, routes
+from holdcheck.affinity import Weights, differences
+from holdcheck.routes import ColouredHold
+from holdcheck.settings import Settings
+from training.grouping import NO_PROBLEM, Agreement, GroupedWall, score, through_pipeline, through_truth
+from training.walls import WallSpec, render
+from training.walls.spec import Light
+
+_FIT_SEED, _SCORE_SEED = 50_000, 90_000
+_LIGHTS: tuple[Light, ...] = ("easy", "medium", "hard", "hard")
+_MAX_HOLDS = 150
+_RIDGE = 1e-4
+
+
+def fit(walls: Sequence[GroupedWall]) -> Weights:
+    """Logistic regression on all pairs of holds, each wall weighing the same (Newton's method)."""
+    terms, same, weight = (np.concatenate(part) for part in zip(*map(_pairs, walls), strict=True))
+    design = np.column_stack([np.ones(len(terms)), terms])
+    weight = weight / weight.sum()
+    factors = np.zeros(design.shape[1])
+    ridge = _RIDGE * np.eye(len(factors))
+    for _ in range(30):
+        probable = 1 / (1 + np.exp(-design @ factors))
+        slope = design.T @ (weight * (probable - same)) + ridge @ factors
+        curvature = (design * (weight * probable * (1 - probable))[:, None]).T @ design + ridge
+        factors -= np.linalg.solve(curvature, slope)
+    return Weights(*(round(float(value), 3) for value in factors))
+
+
+def _pairs(wall: GroupedWall) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(P, 7) differences, (P,) 1 where both holds are of one problem, (P,) weights."""
+    counted = np.flatnonzero(wall.problems != NO_PROBLEM)
+    upper = np.triu_indices(len(counted), 1)
+    truth = wall.problems[counted]
+    same = (truth[:, None] == truth[None])[upper]
+    terms = differences([wall.holds[i] for i in counted])[:, upper[0], upper[1]].T
+    return terms, same.astype(np.float64), np.full(len(same), 1 / max(len(same), 1))
+
+
+def crossed(wall: GroupedWall, rng: np.random.Generator) -> GroupedWall:
+    """The same holds with each problem moved, turned and stretched, so that problems cross and lie over
+    each other: the renderer sets them in columns, and a real setter need not."""
+    centres = np.array([hold.center for hold in wall.holds])
+    low, high = centres.min(axis=0), centres.max(axis=0)
+    for number in set(wall.problems.tolist()) - {NO_PROBLEM}:
+        members = np.flatnonzero(wall.problems == number)
+        turn = rng.uniform(-1.2, 1.2)
+        matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        around = (centres[members] - centres[members].mean(axis=0)) @ matrix * rng.uniform(0.7, 1.3)
+        centres[members] = around + low + rng.uniform(0.2, 0.8, 2) * (high - low)
+    moved = [
+        replace(hold, center=(float(x), float(y)))
+        for hold, (x, y) in zip(wall.holds, centres.tolist(), strict=True)
+    ]
+    return replace(wall, holds=moved)
+
+
+def walls_to_fit(count: int) -> Iterator[WallSpec]:
+    """Every light, mostly hard; two in three with two shades of one colour, two in five with a shadow."""
+    for index in range(count):
+        yield WallSpec(
+            *_size(index),
+            _FIT_SEED + index,
+            light=_LIGHTS[index % 4],
+            twins=index % 3 != 0,
+            shadow=index % 5 < 2,
+        )
+
+
+def walls_to_score(count: int, *, twins: bool, shadow: bool) -> Iterator[WallSpec]:
+    """The hardest light; walls that took no part in fitting."""
+    for index in range(count):
+        yield WallSpec(*_size(index), _SCORE_SEED + index, light="hard", twins=twins, shadow=shadow)
+
+
+def _size(index: int) -> tuple[int, int]:
+    return (1024, 768) if index % 2 else (768, 1024)
+
+
+def served(holds: list[ColouredHold]) -> list[list[int]]:
+    """The grouping that is served."""
+    return [[hold.id for hold in draft.holds] for draft in routes.group(holds)]
+
+
+def _fit(count: int, settings: Settings) -> None:
+    models = registry.load(settings)
+    rng = np.random.default_rng(0)
+    seen: list[GroupedWall] = []
+    for spec in walls_to_fit(count):
+        wall = render(spec)
+        seen += [through_truth(wall, models), through_pipeline(wall, models, settings)]
+    weights = fit([*seen, *(crossed(wall, rng) for wall in seen)])
+    for field, value in zip(fields(weights), astuple(weights), strict=True):
+        print(f"    {field.name}={value},")
+
+
+def _score(count: int, settings: Settings) -> None:
+    models = registry.load(settings)
+    print("| walls | outlines | pairs | same found | same right | adjusted Rand |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for twins, shadow in ((False, False), (True, False), (False, True), (True, True)):
+        walls = [render(spec) for spec in walls_to_score(count, twins=twins, shadow=shadow)]
+        true = [through_truth(wall, models) for wall in walls]
+        seen = [through_pipeline(wall, models, settings) for wall in walls]
+        rng = np.random.default_rng(1)
+        name = "hard light" + ", two shades" * twins + ", shadow" * shadow
+        for outlines, grouped in (
+            ("true", true),
+            ("detector's", seen),
+            ("detector's, crossed", [crossed(wall, rng) for wall in seen]),
+        ):
+            print(f"| {name} | {outlines} | {_figures(score(grouped, served))} |", flush=True)
+
+
+def _figures(found: Agreement) -> str:
+    return " | ".join(
+        f"{value:.3f}" for value in (found.pairs, found.recall, found.precision, found.adjusted)
+    )
+
+
+def main() -> None:
+    """Fit, or score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["fit", "score"])
+    parser.add_argument("--walls", type=int, default=40)
+    parser.add_argument("--clip", default="none", help="CLIP_MODEL whose colours and embeddings take part")
+    arguments = parser.parse_args()
+    settings = Settings(max_holds=_MAX_HOLDS, clip_model=arguments.clip)
+    {"fit": _fit, "score": _score}[arguments.what](arguments.walls, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Holds of rendered walls with their true problems, and how well a grouping finds those again."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from holdcheck import answer, colour, crops, image
+from holdcheck.holds import HoldMask, decode_masks, keep_largest
+from holdcheck.image import WallImage
+from holdcheck.registry import Models
+from holdcheck.routes import ColouredHold
+from holdcheck.settings import Settings
+from training.walls import TrueHold, Wall, mask
+
+NO_PROBLEM = -1
+_MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedWall:
+    """Holds of one wall as grouping sees them, with the truth."""
+
+    holds: list[ColouredHold]
+    problems: NDArray[np.int64]
+    """(N,): each hold's true problem; NO_PROBLEM for volumes and for what is no hold."""
+    tags: tuple[str | None, ...] = ()
+    """N: start, top or None."""
+
+
+def true_masks(wall: Wall) -> list[tuple[HoldMask, TrueHold]]:
+    """The outlines as they were drawn."""
+    height, width = wall.pixels.shape[:2]
+    found = []
+    for hold in wall.holds:
+        low = np.maximum(np.floor(hold.polygon.min(axis=0)).astype(int), 0)
+        high = np.minimum(np.ceil(hold.polygon.max(axis=0)).astype(int) + 1, (width, height))
+        box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+        inside = mask(hold, height, width)[box[1] : box[3], box[0] : box[2]].astype(bool)
+        if inside.any():
+            bbox = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+            found.append((HoldMask(box, inside, hold.polygon + 0.5, bbox, 1.0, hold.kind), hold))
+    return found
+
+
+def through_truth(wall: Wall, models: Models) -> GroupedWall:
+    """The wall with true outlines; colours and embeddings as served."""
+    pairs = true_masks(wall)
+    height, width = wall.pixels.shape[:2]
+    picture = WallImage(wall.pixels, width, height)
+    holds = _coloured(picture, [found for found, _ in pairs], models)
+    numbers = [NO_PROBLEM if true.problem_id is None else true.problem_id for _, true in pairs]
+    return GroupedWall(holds, np.array(numbers), tuple(true.tag for _, true in pairs))
+
+
+def through_pipeline(wall: Wall, models: Models, settings: Settings) -> GroupedWall:
+    """The wall as the service sees it: a JPEG, decoded, with the detector's own outlines."""
+    assert models.detector is not None
+    with TemporaryDirectory() as folder:
+        photo = Path(folder) / "wall.jpg"
+        Image.fromarray(wall.pixels).save(photo, quality=92)
+        picture = image.decode(
+            photo, max_side=settings.max_image_size, max_megapixels=settings.max_image_megapixels
+        )
+    found = keep_largest(models.detector.detect(picture.pixels), settings.max_holds)
+    masks = decode_masks(found, picture.pixels.shape)
+    holds = _coloured(picture, masks, models)
+    partners = [_partner(hold, wall) for hold in holds]
+    numbers = [NO_PROBLEM if p is None or p.problem_id is None else p.problem_id for p in partners]
+    return GroupedWall(holds, np.array(numbers, int), tuple(p.tag if p else None for p in partners))
+
+
+def _coloured(picture: WallImage, masks: Sequence[HoldMask], models: Models) -> list[ColouredHold]:
+    pixels = picture.pixels
+    stats = [colour.measure(pixels, found.box, found.mask) for found in masks]
+    classifier, embeddings, named = models.classifier, None, None
+    if classifier is not None and masks:
+        cut = [crops.cut(pixels, found.box, found.mask, classifier.input_size) for found in masks]
+        embeddings = np.concatenate([classifier.embed(crop[None]) for crop in cut])
+        named = classifier.head.probabilities(embeddings)
+    probabilities = colour.fuse(named, colour.lab_probabilities(stats))
+    return answer.coloured_holds(picture, masks, stats, probabilities, embeddings)
+
+
+def _partner(hold: ColouredHold, wall: Wall) -> TrueHold | None:
+    """The drawn hold that a detection found: the one whose box it overlaps most, at IoU 0.5 or more."""
+    overlaps = [(_iou(hold.bbox, true.box), true.id) for true in wall.holds if true.kind == hold.kind]
+    best, number = max(overlaps, default=(0.0, 0))
+    return wall.holds[number] if best >= _MATCH_IOU else None
+
+
+def _iou(one: Sequence[float], other: Sequence[float]) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(across, 0.0) * max(down, 0.0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / max(sum(areas) - shared, 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How a grouping's pairs of holds agree with the truth, all walls together."""
+
+    pairs: float
+    """Share of pairs rightly called same or different problem (the Rand index, Rand 1971)."""
+    recall: float
+    """Share of the pairs of one problem that were called so."""
+    precision: float
+    """Share of the pairs called same that are."""
+    adjusted: float
+    """Mean adjusted Rand index of the walls (Hubert & Arabie 1985): 0 by chance, 1 where all is right."""
+
+
+def agreement(walls: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> Agreement:
+    """Compare truth and answer: for each wall two arrays (N,) of problem numbers of the same holds."""
+    right = same = called = hits = total = 0
+    adjusted = []
+    for truth, answered in walls:
+        upper = np.triu_indices(len(truth), 1)
+        true_same = (truth[:, None] == truth[None])[upper]
+        called_same = (answered[:, None] == answered[None])[upper]
+        right += int((true_same == called_same).sum())
+        total += len(true_same)
+        same, called = same + int(true_same.sum()), called + int(called_same.sum())
+        hits += int((true_same & called_same).sum())
+        adjusted.append(adjusted_rand(truth, answered))
+    return Agreement(
+        right / max(total, 1), hits / max(same, 1), hits / max(called, 1), float(np.mean(adjusted or [0.0]))
+    )
+
+
+def adjusted_rand(truth: NDArray[np.int64], answered: NDArray[np.int64]) -> float:
+    """Adjusted Rand index of two partitions (N,) of the same holds (Hubert & Arabie 1985)."""
+    _, rows = np.unique(truth, return_inverse=True)
+    _, columns = np.unique(answered, return_inverse=True)
+    table = np.zeros((rows.max(initial=0) + 1, columns.max(initial=0) + 1))
+    np.add.at(table, (rows, columns), 1)
+
+    def pairs(counts: NDArray[np.float64]) -> float:
+        return float((counts * (counts - 1) / 2).sum())
+
+    both, ours, theirs = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
+    expected = ours * theirs / max(len(truth) * (len(truth) - 1) / 2, 1)
+    most = (ours + theirs) / 2
+    return 1.0 if most == expected else (both - expected) / (most - expected)
+
+
+Grouping = Callable[[list[ColouredHold]], list[list[int]]]
+"""Holds -> ids of each problem's holds."""
+
+
+def score(walls: Iterable[GroupedWall], group: Grouping) -> Agreement:
+    """Group each wall's holds and compare what was found with the truth; only true holds count.
+
+    A hold that joined no problem stands alone.
+    """
+    return agreement(_compared(wall, group) for wall in walls)
+
+
+def _compared(wall: GroupedWall, group: Grouping) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    number = {hold_id: index for index, ids in enumerate(group(wall.holds)) for hold_id in ids}
+    answered = np.array([number.get(hold.id, -2 - hold.id) for hold in wall.holds], dtype=np.int64)
+    counted = wall.problems != NO_PROBLEM
+    return wall.problems[counted], answered[counted]
