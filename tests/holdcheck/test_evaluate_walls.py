@@ -4,6 +4,7 @@ Rendered walls are no gym: what this proves is that nothing got worse unnoticed.
 """
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from holdcheck import cli, image, registry
 from holdcheck.evaluate import parity
 from holdcheck.evaluate.figures import NAMES, Floor, missed
 from holdcheck.evaluate.run import LOWEST_CONFIDENCE, Report, evaluate
-from holdcheck.settings import Settings
+from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, Settings
 from training.walls import WallSpec, render, write_dataset
 
 SEED = 500
@@ -170,6 +171,41 @@ def test_the_command_prints_writes_and_draws(
 
 def test_met_floors_exit_with_zero(one_wall: Path) -> None:
     assert run(one_wall, "--floor", "0.2", "--floor", "wall.pairs=0.2") == 0
+
+
+def test_any_prepared_clip_is_judged_on_named_crops(
+    one_wall: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _cut_named_crops(one_wall)
+    prepared = Path("models/clip/vit-b-16")
+    shutil.copytree(BUNDLED_MODELS / BUNDLED_CLIP, prepared)
+    assert run(one_wall, "--clip", "ViT-B/16", "--json", "out.json", "--floor", "colour.top1=0.8") == 0
+    assert "Colours by holdclip and Lab statistics" in capsys.readouterr().out
+    written = json.loads(Path("out.json").read_text())
+    assert written["figures"]["colour.top3"] >= written["figures"]["colour.top1"]
+    assert np.sum(written["confusion"]) == written["counts"]["wall.holds"]
+    (prepared / "model.ort").write_bytes(b"no model")
+    assert run(one_wall, "--clip", "ViT-B/16") == 1  # and no other CLIP in its place
+    assert "does not match its manifest" in capsys.readouterr().err
+
+
+def _cut_named_crops(data: Path) -> None:
+    """Each hold of the wall with its name, cut as in the real data set: a margin of 35%, its box inside."""
+    with Image.open(data / "images" / "val" / f"drawn_{SEED}.jpg") as picture:
+        wall = picture.convert("RGB")
+    holds = json.loads((data / "truth" / "val" / f"drawn_{SEED}.json").read_text())["holds"]
+    (data / "color_crops").mkdir()
+    rows = ["file,color,photo,wall_image,x0,y0,x1,y1"]
+    for hold in holds:
+        if hold["kind"] == "hold":
+            low, high = np.min(hold["polygon"], axis=0), np.max(hold["polygon"], axis=0) + 1
+            corner = np.maximum(np.floor(low - 0.35 * (high - low)), 0)
+            opposite = np.minimum(np.ceil(high + 0.35 * (high - low)), wall.size)
+            name = f"{hold['id']}.png"
+            wall.crop((*corner, *opposite)).save(data / "color_crops" / name)
+            box = ",".join(f"{value:.1f}" for value in (*(low - corner), *(high - corner)))
+            rows.append(f"{name},{hold['colour']},{SEED},,{box}")
+    (data / "color_crops.csv").write_text("\n".join(rows) + "\n")
 
 
 @pytest.mark.parametrize(
