@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from holdcheck import registry, routes
 from holdcheck.affinity import Weights, differences
+from holdcheck.evaluate.grouping import Agreement
+from holdcheck.evaluate.labels import NO_PROBLEM
 from holdcheck.routes import ColouredHold
 from holdcheck.settings import Settings
-from training.grouping import NO_PROBLEM, Agreement, GroupedWall, score, through_pipeline, through_truth
+from training.grouping import GroupedWall, score, through_pipeline, through_truth
 from training.walls import WallSpec, render
 from training.walls.spec import Light
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from holdcheck import answer, colour, crops, image
+from holdcheck.evaluate.grouping import Agreement, agreement
+from holdcheck.evaluate.labels import NO_PROBLEM
 from holdcheck.holds import HoldMask, decode_masks, keep_largest
 from holdcheck.image import WallImage
 from holdcheck.registry import Models
@@ -17,7 +19,6 @@ from holdcheck.routes import ColouredHold
 from holdcheck.settings import Settings
 from training.walls import TrueHold, Wall, mask
 
-NO_PROBLEM = -1
 _MATCH_IOU = 0.5
 
 
@@ -99,54 +100,6 @@ def _iou(one: Sequence[float], other: Sequence[float]) -> float:
     shared = max(across, 0.0) * max(down, 0.0)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
     return shared / max(sum(areas) - shared, 1e-9)
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How a grouping's pairs of holds agree with the truth, all walls together."""
-
-    pairs: float
-    """Share of pairs rightly called same or different problem (the Rand index, Rand 1971)."""
-    recall: float
-    """Share of the pairs of one problem that were called so."""
-    precision: float
-    """Share of the pairs called same that are."""
-    adjusted: float
-    """Mean adjusted Rand index of the walls (Hubert & Arabie 1985): 0 by chance, 1 where all is right."""
-
-
-def agreement(walls: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> Agreement:
-    """Compare truth and answer: for each wall two arrays (N,) of problem numbers of the same holds."""
-    right = same = called = hits = total = 0
-    adjusted = []
-    for truth, answered in walls:
-        upper = np.triu_indices(len(truth), 1)
-        true_same = (truth[:, None] == truth[None])[upper]
-        called_same = (answered[:, None] == answered[None])[upper]
-        right += int((true_same == called_same).sum())
-        total += len(true_same)
-        same, called = same + int(true_same.sum()), called + int(called_same.sum())
-        hits += int((true_same & called_same).sum())
-        adjusted.append(adjusted_rand(truth, answered))
-    return Agreement(
-        right / max(total, 1), hits / max(same, 1), hits / max(called, 1), float(np.mean(adjusted or [0.0]))
-    )
-
-
-def adjusted_rand(truth: NDArray[np.int64], answered: NDArray[np.int64]) -> float:
-    """Adjusted Rand index of two partitions (N,) of the same holds (Hubert & Arabie 1985)."""
-    _, rows = np.unique(truth, return_inverse=True)
-    _, columns = np.unique(answered, return_inverse=True)
-    table = np.zeros((rows.max(initial=0) + 1, columns.max(initial=0) + 1))
-    np.add.at(table, (rows, columns), 1)
-
-    def pairs(counts: NDArray[np.float64]) -> float:
-        return float((counts * (counts - 1) / 2).sum())
-
-    both, ours, theirs = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    expected = ours * theirs / max(len(truth) * (len(truth) - 1) / 2, 1)
-    most = (ours + theirs) / 2
-    return 1.0 if most == expected else (both - expected) / (most - expected)
 
 
 Grouping = Callable[[list[ColouredHold]], list[list[int]]]

@@ -244,14 +244,28 @@ def test_a_floor_is_missed_by_a_lower_figure_and_by_one_that_is_not_there() -> N
 # Pairs
 
 
-def test_pairs_count_as_the_rand_index_does() -> None:
-    problems = np.array([0, 0, 1, 1])
-    assert agreement([(problems, np.array([5, 5, 7, 7]))]).pairs == 1.0
-    one_group = agreement([(problems, np.zeros(4, np.int64))])
-    assert (one_group.pairs, one_group.recall) == pytest.approx((2 / 6, 1))
-    alone = agreement([(problems, np.arange(4))])
-    assert (alone.pairs, alone.recall, alone.precision) == pytest.approx((4 / 6, 0, 0))
-    assert adjusted_rand(problems, np.arange(4)) == 0.0
+def test_figures_of_a_grouping_that_is_right() -> None:
+    truth = np.array([0, 0, 1, 1, 1])
+    found = agreement([(truth, truth + 7)])
+    assert (found.pairs, found.recall, found.precision, found.adjusted) == (1, 1, 1, 1)
+
+
+def test_figures_of_a_grouping_that_joins_all() -> None:
+    found = agreement([(np.array([0, 0, 1, 1]), np.zeros(4, int))])
+    assert (found.pairs, found.recall, found.precision) == (2 / 6, 1, 2 / 6)
+    assert found.adjusted == 0
+
+
+def test_figures_of_a_grouping_that_joins_none() -> None:
+    found = agreement([(np.array([0, 0, 1, 1]), np.arange(4))])
+    assert (found.pairs, found.recall, found.precision) == (4 / 6, 0, 0)
+
+
+def test_the_adjusted_rand_index_is_the_published_one() -> None:
+    # Hubert & Arabie 1985, by hand: table [[2, 1], [0, 3]], pairs 1 + 3 = 4; rows 3 + 3, columns 1 + 6.
+    truth, answered = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1])
+    expected = 6 * 7 / 15
+    assert adjusted_rand(truth, answered) == pytest.approx((4 - expected) / (6.5 - expected))
 
 
 # Colours
