@@ -1,6 +1,8 @@
 """What `evaluate` counts, on cases small enough to count by hand."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -340,3 +342,16 @@ def test_the_worst_photos_come_first_and_an_empty_one_that_was_left_alone_is_non
 
 def test_every_figure_has_one_name() -> None:
     assert len(NAMES) == len(set(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("imports", "unwanted"),
+    [
+        ("backend.app, holdcheck.pipeline", "holdcheck.evaluate pycocotools"),  # serving
+        ("holdcheck.cli", "onnxruntime cv2 pycocotools holdcheck.evaluate.run"),  # --help, a typing mistake
+    ],
+)
+def test_nothing_waits_or_pays_for_what_only_evaluate_needs(imports: str, unwanted: str) -> None:
+    code = f"import sys, {imports}; print([name for name in {unwanted.split()!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from holdcheck import cli, image, registry
-from holdcheck.evaluate import parity
+from holdcheck.evaluate import parity, precision
 from holdcheck.evaluate.figures import NAMES, Floor, missed
 from holdcheck.evaluate.run import LOWEST_CONFIDENCE, Report, evaluate
 from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, Settings
@@ -171,6 +171,16 @@ def test_the_command_prints_writes_and_draws(
 
 def test_met_floors_exit_with_zero(one_wall: Path) -> None:
     assert run(one_wall, "--floor", "0.2", "--floor", "wall.pairs=0.2") == 0
+
+
+def test_without_pycocotools_the_other_figures_are_still_there(
+    one_wall: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "is_installed", lambda: False)
+    assert run(one_wall, "--floor", "0.2", "--floor", "hold.box_ap50=0.2") == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == precision.HOW_TO_INSTALL
+    assert printed.err.splitlines()[-1].startswith("holdcheck: hold.box_ap50 was not measured")
 
 
 def test_any_prepared_clip_is_judged_on_named_crops(
