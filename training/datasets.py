@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.clutter import SOME, ClutterRecipe, paint
+from training import clutter, people
+from training.clutter import ClutterRecipe
+from training.people import PeopleRecipe
 
 MASK_STRIDE = 4
 """Network pixels per mask pixel (ultralytics' mask_ratio): the prototypes' own resolution."""
@@ -60,7 +62,8 @@ class CropRecipe:
     rotation_chance: float = 0.3
     rotation_degrees: float = 8.0
     hsv: tuple[float, float, float] = (0.03, 0.5, 0.45)
-    clutter: ClutterRecipe = SOME
+    clutter: ClutterRecipe = clutter.SOME
+    people: PeopleRecipe = people.SOME
     harsh_chance: float = 0.2
     """Of local contrast far beyond nature: how some phones and filters, and all of set B, render a wall."""
     blur_chance: float = 0.1
@@ -133,8 +136,9 @@ def random_crop(photo: Photo, size: tuple[int, int], recipe: CropRecipe, rng: np
     outlines = [_transform(outline, matrix) for outline in photo.outlines]
     is_upright = abs(matrix[0, 1]) < 1e-9
     boxes = _transform_boxes(photo.boxes, matrix) if is_upright else _rotated_boxes(photo, outlines)
-    paint(pixels, boxes, recipe.clutter, rng)
-    return _assemble(_jitter(pixels, recipe, rng), photo.classes, boxes, outlines)
+    clutter.paint(pixels, boxes, recipe.clutter, rng)
+    covered = people.paint(pixels, recipe.people, rng)
+    return _assemble(_jitter(pixels, recipe, rng), photo.classes, boxes, outlines, covered)
 
 
 def _rescale(
@@ -210,20 +214,33 @@ def _assemble(
     classes: NDArray[np.int64],
     boxes: NDArray[np.float32],
     outlines: Sequence[NDArray[np.float32]],
+    covered: NDArray[np.bool_],
 ) -> Sample:
     height, width = pixels.shape[:2]
     clipped = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
     sides = clipped[:, 2:] - clipped[:, :2]
     visible = sides.prod(1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
+    visible *= 1 - _covered_shares(clipped, covered)
     keep = np.flatnonzero((sides.min(1, initial=np.inf) >= _MIN_SIDE) & (visible >= _MIN_VISIBLE))
     keep = keep[np.argsort(-sides[keep].prod(1), kind="stable")]
     drawn = np.zeros((height, width), np.int32)
     for number, row in enumerate(keep.tolist(), start=1):  # small ones last: they lie on top of the large
         cv2.fillPoly(drawn, [np.round(outlines[row]).astype(np.int32)], float(number))
+    drawn[covered] = 0
     # Drawn at full size and sampled at the middle of each cell: fillPoly also paints every pixel that the
     # edge touches, which on the coarse grid would make a small hold a third too wide.
     mask = drawn[MASK_STRIDE // 2 :: MASK_STRIDE, MASK_STRIDE // 2 :: MASK_STRIDE]
     return Sample(pixels, classes[keep], clipped[keep], np.ascontiguousarray(mask))
+
+
+def _covered_shares(boxes: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(N,): the share of each box inside the crop that somebody stands in front of."""
+    shares = np.zeros(len(boxes), np.float32)
+    if covered.any():
+        for row, (x1, y1, x2, y2) in enumerate(np.round(boxes).astype(int)):
+            part = covered[y1:y2, x1:x2]
+            shares[row] = part.mean() if part.size else 0
+    return shares
 
 
 def _jitter(pixels: NDArray[np.uint8], recipe: CropRecipe, rng: np.random.Generator) -> NDArray[np.uint8]:

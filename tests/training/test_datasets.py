@@ -1,6 +1,7 @@
 """What training reads and crops, on photos of a few pixels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 
 from training.clutter import ClutterRecipe
 from training.datasets import CropRecipe, Photo, collate, load_photo, load_split, random_crop
+from training.people import PeopleRecipe
 
 SIZE = (64, 96)
 PLAIN = CropRecipe(
@@ -18,6 +20,7 @@ PLAIN = CropRecipe(
     rotation_chance=0.0,
     hsv=(0.0, 0.0, 0.0),
     clutter=ClutterRecipe(chance=0.0),
+    people=PeopleRecipe(chance=0.0),
     harsh_chance=0.0,
     blur_chance=0.0,
     noise_chance=0.0,
@@ -174,3 +177,15 @@ def test_a_batch_is_what_the_loss_reads(wall: Photo) -> None:
     assert batch["batch_idx"].tolist() == [0, 0, 2, 2]
     assert batch["cls"].shape == (4, 1)
     assert ((batch["bboxes"] >= 0) & (batch["bboxes"] <= 1)).all()
+
+
+def test_holds_behind_a_climber_lose_their_label_and_half_hidden_ones_their_hidden_part(wall: Photo) -> None:
+    """Whatever the figure looks like: no label may stay where nothing of the hold is to be seen."""
+    recipe, hidden = replace(PLAIN, people=PeopleRecipe(chance=1.0, height=(2.0, 3.0))), 0
+    for seed in range(20):
+        plain = random_crop(wall, SIZE, PLAIN, np.random.default_rng(seed))
+        crowded = random_crop(wall, SIZE, recipe, np.random.default_rng(seed))
+        assert len(crowded.classes) <= len(plain.classes)
+        hidden += len(plain.classes) - len(crowded.classes)
+        assert np.count_nonzero(crowded.mask) <= np.count_nonzero(plain.mask)
+    assert hidden > 0
