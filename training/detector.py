@@ -55,7 +55,7 @@ class Schedule:
     """What decides the run. Times are seconds of training."""
 
     seconds: float
-    finishing: float = 0.35
+    finishing: float = 0.3
     """Share of the time, at its end, that goes to the FINISHING stage."""
     learning_rate: float = 8e-4
     final_fraction: float = 0.02
