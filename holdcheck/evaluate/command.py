@@ -23,7 +23,8 @@ DATASET is a folder of this layout; rows are fractions of the photo's width and 
 The models are the ones that would serve: the same settings choose them (RUNTIME, YOLO_WEIGHTS,
 CLIP_MODEL, YOLO_IMG_SIZE, YOLO_CONF ...).
 
-Figures, for --floor and in --json. The first six begin with hold. or volume. , the APs also with mean. :
+Figures, for --floor and in --json. The first six begin with hold. , volume. or any. (both as one
+kind), the APs also with mean. :
   {f"{chr(10)}  ".join(f"{name:46} {meaning}" for name, meaning in MEANINGS.items())}
   colour.top1, .top3, .mean_recall, .recall.NAME   named crops
   {", ".join(LOWER_IS_BETTER)}   the lower the better, no floors

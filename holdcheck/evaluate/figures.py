@@ -17,6 +17,9 @@ SIDES = ("under_12", "12_to_16", "16_to_32", "32_up")
 _DETECTION = ("precision", "recall", "f1")
 _APS = ("box_ap", "box_ap50", "box_ap_12", "box_ap50_12", "mask_ap", "mask_ap50")
 """`_12`: of boxes whose short side is 12 px or more at a long side of 1024."""
+ANY = "any"
+"""Holds and volumes counted as one kind: what this gains over theirs was lost by mistaking the kind."""
+KINDS: tuple[str, ...] = (*get_args(Kind), ANY)
 _PLAIN = "hold.f1"
 """What a floor without a name is for."""
 
@@ -30,9 +33,9 @@ MEANINGS: Mapping[str, str] = {
 }
 
 NAMES: tuple[str, ...] = (
-    *(f"{kind}.{name}" for kind in get_args(Kind) for name in _DETECTION),
-    *(f"{kind}.recall_{size}" for kind in get_args(Kind) for size in SIZES + SIDES),
-    *(f"{kind}.{name}" for kind in (*get_args(Kind), "mean") for name in _APS),
+    *(f"{kind}.{name}" for kind in KINDS for name in _DETECTION),
+    *(f"{kind}.recall_{size}" for kind in KINDS for size in SIZES + SIDES),
+    *(f"{kind}.{name}" for kind in (*KINDS, "mean") for name in _APS),
     *(f"colour.{name}" for name in ("top1", "top3", "mean_recall")),
     *(f"colour.recall.{name}" for name in get_args(Colour) if name != "unknown"),
     *(f"wall.{name}" for name in ("pairs", "pair_recall", "pair_precision", "adjusted_rand", "colour")),

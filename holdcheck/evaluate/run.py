@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from holdcheck.detector import KINDS, Detections, Detector
 from holdcheck.errors import ModelNotPrepared
 from holdcheck.evaluate import precision
 from holdcheck.evaluate.colours import score_crops
-from holdcheck.evaluate.figures import SIDES, SIZES
+from holdcheck.evaluate.figures import ANY, SIDES, SIZES
 from holdcheck.evaluate.grouping import AnsweredWall, agreement, answer_wall
 from holdcheck.evaluate.labels import Labels, Truth, read_split, truth_on
 from holdcheck.evaluate.matching import Found, Matched, match_all, match_photo
@@ -38,6 +38,9 @@ SHORT_SIDES = dict(zip(SIDES, ((0.0, 12.0), (12.0, 16.0), (16.0, 32.0), (32.0, n
 
 Progress = Callable[[str, int, int], None]
 """Takes what is counted, how many are done, and of how many."""
+
+
+_Part = TypeVar("_Part", Truth, Found)
 
 
 def silent(_what: str, _done: int, _total: int) -> None: ...
@@ -166,6 +169,11 @@ def take(seen: Detections, shape: tuple[int, ...], with_masks: bool) -> Found:
     return Found(seen.boxes, seen.scores, seen.classes, masks)
 
 
+def one_kind(part: _Part) -> _Part:
+    """The same labels or detections with volumes counted as holds."""
+    return replace(part, classes=np.zeros_like(part.classes))
+
+
 class _AtConfidence:
     """A detector whose answers are cut to those that it gives at a higher confidence."""
 
@@ -216,8 +224,11 @@ class _Measured:
     def add_detection(self, truths: Sequence[Truth], found: Sequence[Found], confidence: float) -> None:
         for number, kind in enumerate(KINDS):
             self._add_kind(kind, match_all(truths, found, number), confidence)
+        pooled = [one_kind(truth) for truth in truths], [one_kind(seen) for seen in found]
+        self._add_kind(ANY, match_all(*pooled, 0), confidence)
         if precision.is_installed():
-            self._add_precision(truths, found)
+            self._add_precision(truths, found, KINDS)
+            self._add_precision(*pooled, (ANY,))
 
     def _add_kind(self, kind: str, matched: Matched, confidence: float) -> None:
         self.counts[kind] = len(matched.object_sides)
@@ -232,19 +243,25 @@ class _Measured:
             self.counts[f"{kind}.{name}"] = int(of.sum())
             self.figures[f"{kind}.recall_{name}"] = matched.recall(confidence, of)
 
-    def _add_precision(self, truths: Sequence[Truth], found: Sequence[Found]) -> None:
+    def _add_precision(self, truths: Sequence[Truth], found: Sequence[Found], kinds: Sequence[str]) -> None:
         drawn = [row for row, truth in enumerate(truths) if truth.outlines is not None]
         with_masks = [truths[row] for row in drawn], [found[row] for row in drawn]
-        self._add_aps("box", "", precision.average_precision(truths, found, "bbox"))
-        self._add_aps("box", "_12", precision.average_precision(truths, found, "bbox", BAR_SIDE))
+        self._add_aps(kinds, "box", "", precision.average_precision(truths, found, "bbox"))
+        self._add_aps(kinds, "box", "_12", precision.average_precision(truths, found, "bbox", BAR_SIDE))
         if drawn:
-            self._add_aps("mask", "", precision.average_precision(*with_masks, "segm"))
+            self._add_aps(kinds, "mask", "", precision.average_precision(*with_masks, "segm"))
 
-    def _add_aps(self, what: Literal["box", "mask"], which: str, aps: Sequence[precision.Precision]) -> None:
-        for kind, value in zip(KINDS, aps, strict=True):
+    def _add_aps(
+        self,
+        kinds: Sequence[str],
+        what: Literal["box", "mask"],
+        which: str,
+        aps: Sequence[precision.Precision],
+    ) -> None:
+        for kind, value in zip(kinds, aps, strict=False):  # where kinds are pooled, the second is empty
             self.figures |= {f"{kind}.{what}_ap{which}": value.ap, f"{kind}.{what}_ap50{which}": value.ap50}
         labelled = [value for value in aps if not np.isnan(value.ap)]
-        if labelled:
+        if labelled and len(kinds) > 1:
             self.figures[f"mean.{what}_ap{which}"] = float(np.mean([value.ap for value in labelled]))
             self.figures[f"mean.{what}_ap50{which}"] = float(np.mean([value.ap50 for value in labelled]))
 

@@ -1,15 +1,16 @@
 """A report as Markdown tables, to read in a terminal and to paste into a document."""
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 
 from holdcheck.classifier import COLOURS
 from holdcheck.colour_score import ColourScore
-from holdcheck.detector import KINDS
 from holdcheck.evaluate import precision
-from holdcheck.evaluate.figures import SIDES, SIZES
+from holdcheck.evaluate.figures import ANY, KINDS, SIDES, SIZES
 from holdcheck.evaluate.run import Report
+from holdcheck.result import Kind
 
 
 def tables(report: Report) -> str:
@@ -55,7 +56,7 @@ def _detection(report: Report) -> list[str]:
     names = ["precision", "recall", "f1", "box_ap", "box_ap50", "box_ap_12", "box_ap50_12"]
     names += ["mask_ap", "mask_ap50"]
     rows = []
-    for kind in (*KINDS, "mean"):
+    for kind in (*get_args(Kind), "mean", ANY):
         count = report.counts.get(kind)
         figures = [_figure(report, f"{kind}.{name}") for name in names]
         rows.append([kind, "" if count is None else str(count), *figures])

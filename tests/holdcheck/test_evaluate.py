@@ -20,7 +20,7 @@ from holdcheck.evaluate.labels import NO_PROBLEM, Truth, read_split, truth_on
 from holdcheck.evaluate.matching import Found, match, match_all
 from holdcheck.evaluate.named_crops import NamedCrop, named_crops
 from holdcheck.evaluate.precision import average_precision
-from holdcheck.evaluate.run import PhotoScore
+from holdcheck.evaluate.run import PhotoScore, one_kind
 from holdcheck.holds import HoldMask
 
 Floats = NDArray[np.float32]
@@ -75,6 +75,11 @@ def test_short_sides_are_counted_at_1024_and_areas_in_the_original_photo() -> No
     small_picture = Truth("w", (512, 384), np.array([0]), boxes((0, 0, 6, 10)), original_scale=4.0)
     assert small_picture.short_sides(small_picture.boxes).tolist() == [12.0]
     assert small_picture.areas().tolist() == [24 * 40]
+
+
+def test_with_both_kinds_as_one_a_hold_called_a_volume_is_found() -> None:
+    matched = match_all([one_kind(truth(SQUARE))], [one_kind(found(HIT, classes=(1,)))], 0)
+    assert matched.curve(0.1) == pytest.approx((1, 1, 1))
 
 
 # Average precision
