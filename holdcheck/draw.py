@@ -31,16 +31,16 @@ def draw(photo: Path, result: Result, settings: Settings) -> NDArray[np.uint8]:
     return canvas
 
 
-def check_target(target: Path) -> None:
-    """Whether a picture can be written there.
+def check_target(target: Path, option: str = "--draw") -> None:
+    """Whether the picture that `option` asks for can be written there.
 
     Raises:
         HoldcheckError: its suffix is none of a picture's, or its folder is missing.
     """
     if target.suffix.lower() not in _SUFFIXES:
-        raise HoldcheckError(f"--draw {target}: the name must end in one of {' '.join(_SUFFIXES)}")
+        raise HoldcheckError(f"{option} {target}: the name must end in one of {' '.join(_SUFFIXES)}")
     if not target.absolute().parent.is_dir():
-        raise HoldcheckError(f"--draw {target}: there is no folder {target.parent}")
+        raise HoldcheckError(f"{option} {target}: there is no folder {target.parent}")
 
 
 def save(photo: Path, result: Result, settings: Settings, target: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from holdcheck.errors import HoldcheckError
 from holdcheck.evaluate.figures import LOWER_IS_BETTER, MEANINGS, Floor, missed, parse_floor
 from holdcheck.settings import Settings
 
@@ -73,24 +74,21 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     Raises:
         HoldcheckError: the data set, a floor or a model cannot be used.
     """
-    from holdcheck import draw
     from holdcheck.evaluate import parity
     from holdcheck.evaluate import run as measuring
     from holdcheck.evaluate.tables import tables
 
     floors: list[Floor] = [parse_floor(text) for text in parsed.floor]
-    for target in filter(None, (parsed.worst,)):
-        draw.check_target(target)  # before minutes of work, not after them
-    progress = ProgressLine()
+    _check_targets(parsed)  # before minutes of work, not after them
+    how = {"clip": parsed.clip, "progress": ProgressLine()}
+    faults: list[str] = []
     if parsed.parity:
-        both = parity.compare(parsed.dataset, parsed.split, settings, clip=parsed.clip, progress=progress)
-        report, faults = both.onnx, both.missed()
+        both = parity.compare(parsed.dataset, parsed.split, settings, **how)
+        report = both.onnx
+        faults += both.missed()
         print(both.table(), end="\n\n")
     else:
-        report, faults = (
-            measuring.evaluate(parsed.dataset, parsed.split, settings, clip=parsed.clip, progress=progress),
-            [],
-        )
+        report = measuring.evaluate(parsed.dataset, parsed.split, settings, **how)
     print(tables(report))
     if parsed.json:
         text = json.dumps(measuring.as_json(report), indent=2)
@@ -103,6 +101,15 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     for fault in faults:
         print(f"holdcheck: {fault}", file=sys.stderr)
     return int(bool(faults))
+
+
+def _check_targets(parsed: argparse.Namespace) -> None:
+    from holdcheck import draw
+
+    if parsed.worst:
+        draw.check_target(parsed.worst, "--worst")
+    if parsed.json and not parsed.json.absolute().parent.is_dir():
+        raise HoldcheckError(f"--json {parsed.json}: there is no folder {parsed.json.parent}")
 
 
 class ProgressLine:

@@ -39,7 +39,7 @@ def save(report: Report, settings: Settings, target: Path) -> None:
     Raises:
         HoldcheckError: nothing can be written there.
     """
-    draw.check_target(target)
+    draw.check_target(target, "--worst")
     detector = registry.load(settings).detector
     if detector is None:
         raise ModelNotPrepared("there is no detector to draw")
