@@ -1,4 +1,4 @@
-"""A hold's colour: robust Lab statistics of its mask, a small trained model, and fusion with CLIP."""
+"""A hold's colour: robust Lab statistics of mask and wall, a small trained model, and fusion with CLIP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,17 @@ _FLOOR = 1e-3
 """No expert vetoes: CLIP's temperature makes it far surer than it is right."""
 _MAX_SAMPLES_PER_SIDE = 48
 _PERCENTILES = np.array([5, 25, 50, 75, 95])
-_MEDIANS = slice(2, 3 * len(_PERCENTILES), len(_PERCENTILES))
+_MIDDLE = len(_PERCENTILES) // 2
+MEDIANS = slice(_MIDDLE, 3 * len(_PERCENTILES), len(_PERCENTILES))
 """Where the features hold the medians of L*, a* and b*."""
+_WALL_REACH = 0.3
+"""Width of the wall that is looked at around the box, as a fraction of the box's longer side."""
+_WALL_GAP = 0.08
+"""Around the mask so much is neither hold nor wall, as a fraction of the square root of its area."""
+_LEAST_WALL = 8
+"""Samples of wall below which nothing is said of it."""
+_TYPICAL_WALL = np.array([57, 3, 13], dtype=np.float32)
+"""Stands in where a hold fills the picture: the median of the named crops' walls."""
 _ERODE = 0.06
 """Depth taken off the mask's edge, as a fraction of the square root of its area: there, wall mixes in."""
 _MIN_CORE = 0.4
@@ -60,8 +69,9 @@ def measure(
         box: x1, y1, x2, y2 in pixels, exclusive end, inside the photo.
         mask: (y2 - y1, x2 - x1), at least one pixel.
     """
-    features = _features(_surface(_core_pixels(pixels, box, mask)))
-    middle = features[_MEDIANS]
+    core = _core_pixels(pixels, box, mask)
+    features = _features(core, _surface(core), _wall(pixels, box, mask))
+    middle = features[MEDIANS]
     rgb = cv2.cvtColor(middle.reshape(1, 1, 3), cv2.COLOR_Lab2RGB)
     hue, saturation, value = (float(x) for x in cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV).reshape(3))
     red, green, blue = (int(x) for x in np.clip(np.rint(rgb.reshape(3) * 255), 0, 255))
@@ -92,7 +102,8 @@ def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
     """
     if not stats:
         return np.empty((0, len(COLOURS)), dtype=np.float32)
-    return load_model()(np.stack([stat.features for stat in stats]))
+    model = load_model()
+    return model(np.stack([stat.features for stat in stats])[:, : len(model.mean)])
 
 
 def fuse(clip: NDArray[np.float32] | None, lab: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -163,15 +174,44 @@ def load_model() -> LabModel:
 def _core_pixels(
     pixels: NDArray[np.uint8], box: tuple[int, int, int, int], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """L*a*b* of the mask's inner pixels, (N, 3); large holds are sampled on a grid."""
+    """L*a*b* of the mask's inner pixels from top to bottom, (N, 3); large holds are sampled on a grid."""
     x1, y1, x2, y2 = box
     step = -(-max(mask.shape) // _MAX_SAMPLES_PER_SIDE)
     patch, inside = pixels[y1:y2:step, x1:x2:step], mask[::step, ::step]
     if not inside.any():
         patch, inside = pixels[y1:y2, x1:x2], mask
-    core = _eroded(inside)
+    return _lab(patch[_eroded(inside)])
+
+
+def _wall(
+    pixels: NDArray[np.uint8], box: tuple[int, int, int, int], mask: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Median L*a*b*, (3,), of what surrounds the hold: it tells the light that falls on both.
+
+    What is missed by the mask, shadows and neighbours are in it, too; most of it is wall, so the median is.
+    """
+    x1, y1, x2, y2 = box
+    height, width = pixels.shape[:2]
+    reach = max(2, round(_WALL_REACH * max(mask.shape)))
+    left, top = max(x1 - reach, 0), max(y1 - reach, 0)
+    right, bottom = min(x2 + reach, width), min(y2 + reach, height)
+    step = -(-max(right - left, bottom - top) // _MAX_SAMPLES_PER_SIDE)
+    hold = np.zeros((bottom - top, right - left), dtype=np.uint8)
+    hold[y1 - top : y2 - top, x1 - left : x2 - left] = mask
+    hold = hold[::step, ::step]
+    gap = max(1, round(_WALL_GAP * float(np.count_nonzero(hold)) ** 0.5))
+    near = cv2.dilate(hold, np.ones((2 * gap + 1, 2 * gap + 1), np.uint8))
+    around = pixels[top:bottom:step, left:right:step][near == 0]
+    if len(around) < _LEAST_WALL:
+        return _TYPICAL_WALL
+    lab = _lab(around)
+    return _medians(lab)
+
+
+def _lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 3) to (N, 3)."""
     # A float picture, since the 8-bit conversion rounds L* and chroma to whole steps.
-    picture = patch[core].astype(np.float32).reshape(1, -1, 3) / 255
+    picture = rgb.astype(np.float32).reshape(1, -1, 3) / 255
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2Lab).reshape(-1, 3), dtype=np.float32)
 
 
@@ -198,13 +238,32 @@ def _surface(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     return kept if len(kept) else lab
 
 
-def _features(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(F,): percentiles of L*, a*, b* and chroma, and the hue as a direction."""
-    ordered = np.sort(np.column_stack([lab, np.hypot(lab[:, 1], lab[:, 2])]), axis=0)
-    percentiles = ordered[(_PERCENTILES * (len(lab) - 1) + 50) // 100]
-    mean_ab = lab[:, 1:].mean(axis=0)
+def _features(
+    core: NDArray[np.float32], surface: NDArray[np.float32], wall: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(F,): the surface's percentiles and hue; its contrast with the wall; percentiles with chalk and
+    highlights left in; and medians of the upper and of the lower half, since light comes from above.
+    """
+    percentiles = _percentiles(np.column_stack([surface, np.hypot(surface[:, 1], surface[:, 2])]))
+    mean_ab = surface[:, 1:].mean(axis=0)
     direction = mean_ab / max(float(np.hypot(*mean_ab)), 4.0)  # no hue can be read from a grey
-    return np.concatenate([percentiles.T.ravel(), direction]).astype(np.float32)
+    contrast = percentiles[_MIDDLE, :3] - wall
+    lit = percentiles[-1, :1] - wall[:1]
+    half = (len(core) + 1) // 2
+    raw = _percentiles(core).T.ravel()
+    halves = [_medians(core[:half]), _medians(core[-half:])]
+    parts = [percentiles.T.ravel(), direction, contrast, lit, raw, *halves]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _percentiles(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, C) to (5, C)."""
+    return np.asarray(np.sort(values, axis=0)[(_PERCENTILES * (len(values) - 1) + 50) // 100])
+
+
+def _medians(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, C) to (C,)."""
+    return np.array([_median(column) for column in values.T], dtype=np.float32)
 
 
 def _median(values: NDArray[np.float32]) -> float:

@@ -1,12 +1,16 @@
 """Fit the bundled colour model: `python -m training.colour DATASET`.
 
-Named crops give the common colours; rendered holds fill up the rare ones. Cross-validated by photo, since
-holds of one photo share its light and its problems; a rendered hold is only ever trained on.
+Named crops give the common colours, holds of train photos named by eye the rare and confusable ones, and
+rendered holds fill up what is still rare. Cross-validated by photo on the named crops alone, since holds of
+one photo share its light and its problems; the others are only ever trained on. `--table` prints what each
+group of features gains.
 """
 
 import argparse
+import csv
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,20 +21,25 @@ from numpy.typing import NDArray
 from holdcheck import colour
 from holdcheck.classifier import COLOURS
 from holdcheck.colour import LabModel
-from holdcheck.colour_score import figures, log_loss
-from training.colour_crops import NamedCrop, drawn_crops, named_crops
+from holdcheck.colour_score import ColourScore, figures, log_loss
+from training import illuminant
+from training.colour_crops import NamedCrop, drawn_crops, labelled_crops, named_crops
 
-_COPIES = 8
-"""Photometric variations of each crop beside the crop itself; rendered holds get half as many."""
+_COPIES, _DRAWN_COPIES = 6, 2
+"""Photometric variations of each crop beside the crop itself."""
 _FLOOR = 80
 """Rendered holds fill a colour up to the weight of so many real ones."""
 _EVERY = 8
 """And each colour gets this weight of them at least."""
+_MOST_DRAWN = 170
+"""Rendered holds of one colour beyond these teach nothing new."""
 _BALANCE = 0.25
 """Exponent of the inverse frequency: 0 leaves frequencies, 1 evens them out."""
 _SEEDS = (0, 1, 2)
 """Networks whose logits are averaged; side by side they are one network with a wider hidden layer."""
-_HIDDEN, _STEPS, _BATCH, _DROPOUT, _SMOOTHING, _NOISE = 48, 600, 512, 0.1, 0.02, 0.05
+_HIDDEN, _STEPS, _BATCH, _DROPOUT, _SMOOTHING, _NOISE = 48, 700, 384, 0.1, 0.02, 0.05
+_SURFACE, _WALL, _ALL = 22, 26, 47
+"""Features of the surface; those and the contrast with the wall; and all."""
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -48,6 +57,8 @@ class Light:
 
 
 REAL_LIGHT, DRAWN_LIGHT = Light(0.15, 0.05, 0.02), Light(0.2, 0.1, 0.1)
+HARD_LIGHT = Light(0.5, 0.15, 0.1)
+"""As far as two photos of one wall may lie apart: half a stop, and red against blue by 30%."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +67,94 @@ class Examples:
 
     real: Floats
     """(N, 1 + copies, F): the crop as it is, then its variations."""
+    lights: Floats
+    """(N, 1 + copies, 4, 3): the photo's light, as training.illuminant estimates it."""
     real_labels: Labels
     photos: NDArray[np.str_]
     """(N,): the photo that each crop comes from."""
+    scored: NDArray[np.bool_]
+    """(N,): a named crop; the others are only trained on."""
+    hard: Floats
+    """(scored, F): the named crops under hard light, never trained on."""
+    hard_lights: Floats
+    """(scored, 4, 3)"""
     drawn: Floats
     """(M, 1 + copies, F)"""
+    drawn_lights: Floats
+    """(M, 1 + copies, 4, 3)"""
     drawn_labels: Labels
 
 
 def examples(dataset: Path, walls: int, seed: int = 0) -> Examples:
-    """Features of every named crop of `dataset`, and of the holds on `walls` rendered walls."""
+    """Features of the named and labelled crops of `dataset`, and of the holds on `walls` rendered walls."""
     rng = np.random.default_rng(seed)
-    named = named_crops(dataset)
-    real = [_varied(crop, rng, REAL_LIGHT, _COPIES) for crop in named]
-    drawn = list(drawn_crops(walls))
+    named, labelled = named_crops(dataset), labelled_crops(dataset)
+    real = named + labelled
+    photos = _photos(dataset, real)
+    varied = [_varied(crop, photos[crop.photo], rng, REAL_LIGHT, _COPIES) for crop in real]
+    hard = [_varied(crop, photos[crop.photo], rng, HARD_LIGHT, copies=1) for crop in named]
+    drawn = list(_at_most(drawn_crops(walls), _MOST_DRAWN))
+    walls_small = _photos(dataset, drawn)
+    painted = [_varied(crop, walls_small[crop.photo], rng, DRAWN_LIGHT, _DRAWN_COPIES) for crop in drawn]
     return Examples(
-        np.stack(real),
-        np.array([COLOURS.index(crop.colour) for crop in named]),
-        np.array([crop.photo for crop in named]),
-        np.stack([_varied(crop, rng, DRAWN_LIGHT, _COPIES // 2) for crop in drawn]),
-        np.array([COLOURS.index(crop.colour) for crop in drawn]),
+        real=np.stack([features for features, _ in varied]),
+        lights=np.stack([lights for _, lights in varied]),
+        real_labels=np.array([COLOURS.index(crop.colour) for crop in real]),
+        photos=np.array([crop.photo for crop in real]),
+        scored=np.arange(len(real)) < len(named),
+        hard=np.stack([features[1] for features, _ in hard]),
+        hard_lights=np.stack([lights[1] for _, lights in hard]),
+        drawn=np.stack([features for features, _ in painted]),
+        drawn_lights=np.stack([lights for _, lights in painted]),
+        drawn_labels=np.array([COLOURS.index(crop.colour) for crop in drawn]),
     )
 
 
-def _varied(crop: NamedCrop, rng: np.random.Generator, light: Light, copies: int) -> Floats:
-    """(1 + copies, F)"""
+def _photos(dataset: Path, crops: list[NamedCrop]) -> dict[str, NDArray[np.uint8]]:
+    """Each photo small; where the data set lacks it, its crops side by side stand in."""
+    with (dataset / "color_crops.csv").open(newline="") as file:
+        places = {
+            row["photo"]: f"val/{row['wall_image']}" for row in csv.DictReader(file) if row["wall_image"]
+        }
+    by_photo: dict[str, list[NDArray[np.uint8]]] = {}
+    for crop in crops:
+        by_photo.setdefault(crop.photo, []).append(crop.pixels)
+    return {
+        photo: _small(dataset, places.get(photo, f"train/{photo}"), parts)
+        for photo, parts in by_photo.items()
+    }
+
+
+def _small(dataset: Path, place: str, crops: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    photo = cv2.imread(str(dataset / "images" / f"{place}.jpg"), cv2.IMREAD_COLOR_RGB)
+    if photo is not None:
+        return illuminant.thumbnail(np.asarray(photo, dtype=np.uint8))
+    parts = [cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA) for crop in crops]
+    return np.asarray(np.hstack(parts), dtype=np.uint8)
+
+
+def _at_most(crops: Iterator[NamedCrop], each: int) -> Iterator[NamedCrop]:
+    seen: dict[str, int] = dict.fromkeys(COLOURS, 0)
+    for crop in crops:
+        name = crop.colour
+        seen[name] += 1
+        if seen[name] <= each:
+            yield crop
+
+
+def _varied(
+    crop: NamedCrop, photo: NDArray[np.uint8], rng: np.random.Generator, light: Light, copies: int
+) -> tuple[Floats, Floats]:
+    """Features (1 + copies, F) and lights (1 + copies, 4, 3); each copy's photo is relit as its crop is."""
     rows = [colour.measure(crop.pixels, crop.box, crop.mask).features]
+    lights = [illuminant.estimates(photo)]
     for _ in range(copies):
+        state = rng.bit_generator.state
+        lights.append(illuminant.estimates(_relit(photo, rng, light)))
+        rng.bit_generator.state = state
         pixels, inside = _relit(crop.pixels, rng, light), _misdrawn(crop.mask, rng)
         rows.append(colour.measure(pixels, crop.box, inside).features)
-    return np.stack(rows)
+    return np.stack(rows), np.stack(lights)
 
 
 def _relit(pixels: NDArray[np.uint8], rng: np.random.Generator, light: Light) -> NDArray[np.uint8]:
@@ -166,14 +235,46 @@ def _array(parameter: torch.Tensor) -> Floats:
     return np.asarray(parameter.detach().numpy(), dtype=np.float32)
 
 
-def cross_validate(data: Examples, folds: int = 10, seed: int = 0) -> Floats:
-    """(N, 13) probabilities of each crop from a model that saw no crop of its photo."""
-    photos = np.random.default_rng(seed).permutation(np.unique(data.photos))
-    fold_of = {photo: index % folds for index, photo in enumerate(photos)}
-    fold = np.array([fold_of[photo] for photo in data.photos])
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Answers about crops from models that saw no crop of their photo."""
+
+    answers: Floats
+    """(scored, 13)"""
+    hard: Floats
+    """(scored, 13): the same crops under hard light."""
+    labels: Labels
+    fold: NDArray[np.int64]
+    """(scored,)"""
+
+
+def cross_validate(data: Examples, folds: int = 10, seed: int = 0, steps: int = _STEPS) -> Held:
+    """Answer each named crop by a model that saw no crop of its photo."""
+    fold = _folds(data.photos[data.scored], folds, seed)
     answers = np.zeros((len(fold), len(COLOURS)), dtype=np.float32)
+    hard = np.zeros_like(answers)
+    crops = data.real[data.scored, 0]
     for index in range(folds):
-        answers[fold == index] = fit(data, fold != index)(data.real[fold == index, 0])
+        train = np.ones(len(data.photos), dtype=bool)
+        train[np.flatnonzero(data.scored)[fold == index]] = False
+        model = fit(data, train, steps=steps)
+        answers[fold == index] = model(crops[fold == index])
+        hard[fold == index] = model(data.hard[fold == index])
+    return Held(answers, hard, data.real_labels[data.scored], fold)
+
+
+def _folds(photos: NDArray[np.str_], folds: int, seed: int) -> NDArray[np.int64]:
+    shuffled = np.random.default_rng(seed).permutation(np.unique(photos))
+    fold_of = {photo: index % folds for index, photo in enumerate(shuffled)}
+    return np.array([fold_of[photo] for photo in photos])
+
+
+def calibrated(held: Held) -> Floats:
+    """Held-out answers, each fold at the temperature that suits the other folds."""
+    answers = held.answers.copy()
+    for index in np.unique(held.fold):
+        rest = held.fold != index
+        answers[~rest] = tempered(answers[~rest], calibrate(held.answers[rest], held.labels[rest]))
     return answers
 
 
@@ -189,27 +290,108 @@ def tempered(answers: Floats, temperature: float) -> Floats:
     return np.asarray(powered / powered.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
+def table(data: Examples) -> Iterator[tuple[str, Held]]:
+    """What each group of features gains, by a shorter fit that is the same for all."""
+    crops_alone = _subset(data, data.scored)
+    for name, chosen, width in (
+        ("surface, named crops and rendered holds", crops_alone, _SURFACE),
+        ("and contrast with the wall", crops_alone, _WALL),
+        ("and chalk, shade and halves", crops_alone, _ALL),
+        ("surface, labelled holds beside", data, _SURFACE),
+        ("and contrast with the wall", data, _WALL),
+        ("and chalk, shade and halves", data, _ALL),
+    ):
+        yield name, cross_validate(_narrowed(chosen, width), steps=_STEPS // 2)
+    for index, name in enumerate(illuminant.METHODS):
+        yield f"and the light by {name}", cross_validate(_balanced(data, index), steps=_STEPS // 2)
+
+
+def _balanced(data: Examples, method: int) -> Examples:
+    """With the medians of hold and wall as under grey light, and how bright the light is."""
+
+    def with_light(features: Floats, lights: Floats) -> Floats:
+        rows, light = features.reshape(-1, features.shape[-1]), lights[..., method, :].reshape(-1, 3)
+        middle = rows[:, colour.MEDIANS]
+        wall = middle - rows[:, _SURFACE : _SURFACE + 3]
+        added = [illuminant.corrected(part, light) for part in (middle, wall)]
+        joined = np.hstack([rows, *added, np.log(light.mean(axis=1, keepdims=True))])
+        return joined.reshape(*features.shape[:-1], -1).astype(np.float32)
+
+    return replace(
+        data,
+        real=with_light(data.real, data.lights),
+        hard=with_light(data.hard, data.hard_lights),
+        drawn=with_light(data.drawn, data.drawn_lights),
+    )
+
+
+def _subset(data: Examples, kept: NDArray[np.bool_]) -> Examples:
+    return replace(
+        data,
+        real=data.real[kept],
+        lights=data.lights[kept],
+        real_labels=data.real_labels[kept],
+        photos=data.photos[kept],
+        scored=data.scored[kept],
+    )
+
+
+def _narrowed(data: Examples, width: int) -> Examples:
+    return replace(
+        data, real=data.real[..., :width], hard=data.hard[..., :width], drawn=data.drawn[..., :width]
+    )
+
+
+def _line(name: str, score: ColourScore, hard: ColourScore) -> str:
+    shares = (score.top1, score.top3, score.mean_recall, hard.top1, hard.mean_recall)
+    rare = (score.recall.get(colour, float("nan")) for colour in ("white", "gray", "brown", "mint", "lime"))
+    return f"| {name} | " + " | ".join(f"{share:.3f}" for share in (*shares, *rare)) + " |"
+
+
+def _examples(dataset: Path, walls: int, cache: Path | None) -> Examples:
+    if cache is not None and cache.is_file():
+        with np.load(cache) as arrays:
+            return Examples(**arrays)
+    data = examples(dataset, walls)
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, **{name: getattr(data, name) for name in Examples.__slots__})
+    return data
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--walls", type=int, default=100, help="rendered walls")
+    parser.add_argument("--walls", type=int, default=45, help="rendered walls")
     parser.add_argument("--out", type=Path, default=colour.MODEL)
+    parser.add_argument("--cache", type=Path, help="keep the features in this file, and take them from it")
+    parser.add_argument("--table", action="store_true", help="fit nothing: print what each feature gains")
+    parser.add_argument("--held", type=Path, help="write the held-out answers here (.npz)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    data = examples(arguments.dataset, arguments.walls)
-    answers = cross_validate(data)
-    temperature = calibrate(answers, data.real_labels)
-    report = figures(tempered(answers, temperature), data.real_labels)
+    data = _examples(arguments.dataset, arguments.walls, arguments.cache)
+    if arguments.table:
+        for name, held in table(data):
+            print(
+                _line(name, figures(held.answers, held.labels), figures(held.hard, held.labels)), flush=True
+            )
+        return
     model = fit(data, np.ones(len(data.real_labels), dtype=bool))
+    held = cross_validate(data)
+    temperature = calibrate(held.answers, held.labels)
     arrays = {name: getattr(model, name) for name in LabModel.__slots__}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, **{**arrays, "temperature": np.array(temperature, dtype=np.float32)})
-    print(
-        json.dumps(
-            {"temperature": round(temperature, 3), **asdict(report), "confusion": report.confusion.tolist()}
-        )
-    )
+    answers = calibrated(held)
+    if arguments.held is not None:
+        np.savez(arguments.held, answers=answers, labels=held.labels, fold=held.fold)
+    report, hard = figures(answers, held.labels), figures(held.hard, held.labels)
+    print(json.dumps({"temperature": round(temperature, 3), "hard_top1": hard.top1, **_plain(report)}))
+
+
+def _plain(score: ColourScore) -> dict[str, object]:
+    return {**asdict(score), "confusion": score.confusion.tolist()}
 
 
 if __name__ == "__main__":

@@ -2,144 +2,80 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from holdcheck.evaluate.named_crops import NamedCrop, named_crops
+from training.datasets import Photo, load_photo
 from training.walls import WallSpec, mask, render
 
+__all__ = ["LABELS", "NamedCrop", "drawn_crops", "labelled_crops", "named_crops"]
+LABELS = Path(__file__).parent / "colour_labels.csv"
+"""photo,row,color: row of `boxes/train/PHOTO.txt`, from 0. Named by eye, as docs/colour.md tells."""
 _WALL = (960, 720)
 _FIRST_SEED = 10_000
 _SMALLEST_PX = 6
-_ELLIPSE = 0.92
-"""An ellipse of this share of the box stands in for a missing outline."""
-_SAME_PICTURE = 9.0
-"""Mean difference of two 24 px thumbnails, 0..255, up to which they show the same place."""
+_MARGIN = 0.35
+"""Wall around a crop, as a fraction of the box's longer side; the named crops came with as much."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCrop:
-    """One hold with its colour."""
-
-    pixels: NDArray[np.uint8]
-    """RGB (H, W, 3)."""
-    box: tuple[int, int, int, int]
-    """x1, y1, x2, y2, exclusive end."""
-    mask: NDArray[np.bool_]
-    """(y2 - y1, x2 - x1)."""
-    colour: str
-    photo: str
-    """Crops of one photo share its light."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Outlined:
-    """A photo of the data set with its machine-made outlines."""
-
-    pixels: NDArray[np.uint8]
-    boxes: NDArray[np.float64]
-    """(N, 4): x, y, width, height in pixels."""
-    outlines: tuple[NDArray[np.float64], ...]
-    """N of (K, 2), in pixels."""
-
-
-def named_crops(dataset: Path) -> list[NamedCrop]:
-    """The crops of `dataset/color_crops.csv`, outlined where their photo is in the data set."""
-    with (dataset / "color_crops.csv").open() as file:
-        return [_named_crop(dataset, row) for row in csv.DictReader(file)]
+def labelled_crops(dataset: Path, labels: Path = LABELS) -> list[NamedCrop]:
+    """Holds of train photos that `labels` names; photos that the dataset lacks are passed over."""
+    photo = lru_cache(maxsize=2)(lambda name: load_photo(dataset, "train", name))
+    with labels.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    there = [row for row in rows if (dataset / "images" / "train" / f"{row['photo']}.jpg").is_file()]
+    return [_labelled_crop(photo(row["photo"]), int(row["row"]), row["color"]) for row in there]
 
 
 def drawn_crops(walls: int) -> Iterator[NamedCrop]:
-    """The holds on that many rendered walls, each cut to its box."""
+    """The holds on that many rendered walls."""
     width, height = _WALL
     for seed in range(_FIRST_SEED, _FIRST_SEED + walls):
         wall = render(WallSpec(width=width, height=height, seed=seed))
         for hold in wall.holds:
-            x1, y1 = (int(v) for v in np.maximum(np.floor(hold.polygon.min(axis=0)), 0))
-            x2, y2 = (int(v) for v in np.minimum(np.ceil(hold.polygon.max(axis=0)) + 1, _WALL))
-            if hold.kind == "volume" or min(x2 - x1, y2 - y1) < _SMALLEST_PX:
-                continue
-            inside = mask(hold, height, width)[y1:y2, x1:x2].astype(bool)
-            if inside.any():
-                patch = wall.pixels[y1:y2, x1:x2].copy()
-                yield NamedCrop(patch, (0, 0, x2 - x1, y2 - y1), inside, hold.colour, f"drawn_{seed}")
+            box = _whole(np.append(hold.polygon.min(axis=0), hold.polygon.max(axis=0)), _WALL)
+            inside = mask(hold, height, width).astype(bool)
+            if hold.kind == "hold" and min(box[2] - box[0], box[3] - box[1]) >= _SMALLEST_PX:
+                crop = _cut(wall.pixels, box, inside, hold.colour, f"drawn_{seed}")
+                if crop.mask.any():
+                    yield crop
 
 
-def _named_crop(dataset: Path, row: dict[str, str]) -> NamedCrop:
-    pixels = _read(dataset / "color_crops" / row["file"])
-    height, width = pixels.shape[:2]
-    box = np.array([float(row[side]) for side in ("x0", "y0", "x1", "y1")])
-    inside = _outline_mask(dataset, row["wall_image"], pixels, box) if row["wall_image"] else None
-    if inside is None:
-        inside = np.zeros((height, width), dtype=np.uint8)
-        centre, axes = (box[:2] + box[2:]) / 2, _ELLIPSE * (box[2:] - box[:2])
-        cv2.ellipse(inside, (tuple(centre.tolist()), tuple(axes.tolist()), 0.0), 1, -1)
+def _labelled_crop(photo: Photo, row: int, colour: str) -> NamedCrop:
+    height, width = photo.pixels.shape[:2]
+    box = _whole(photo.boxes[row], (width, height))
+    inside = np.zeros((height, width), dtype=np.uint8)
+    if photo.outlines:
+        cv2.fillPoly(inside, [np.round(photo.outlines[row]).astype(np.int32)], 1)
+    x1, y1, x2, y2 = box
+    if not inside[y1:y2, x1:x2].any():
+        inside[y1:y2, x1:x2] = 1
+    return _cut(photo.pixels, box, inside.astype(bool), colour, photo.name)
+
+
+def _whole(box: NDArray[np.floating], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 in whole pixels, inside a picture of this width and height."""
     x1, y1 = (int(v) for v in np.maximum(np.floor(box[:2]), 0))
-    x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), (width, height)))
-    return NamedCrop(pixels, (x1, y1, x2, y2), inside[y1:y2, x1:x2].astype(bool), row["color"], row["photo"])
+    x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), size))
+    return x1, y1, x2, y2
 
 
-def _outline_mask(
-    dataset: Path, name: str, crop: NDArray[np.uint8], box: NDArray[np.float64]
-) -> NDArray[np.uint8] | None:
-    """The hold's outline, (H, W) of the crop, whose place in its photo is not recorded: it is looked for."""
-    photo = _outlined(dataset, name)
-    found = [(_difference(photo, index, crop, box), index) for index in range(len(photo.boxes))]
-    difference, index = min(found, default=(np.inf, -1))
-    if difference > _SAME_PICTURE:
-        return None
-    scale, origin = _place(photo, index, box)
-    outline = np.round((photo.outlines[index] - origin) * scale).astype(np.int32)
-    inside = np.zeros(crop.shape[:2], dtype=np.uint8)
-    cv2.fillPoly(inside, [outline], 1)
-    return inside if inside.any() else None
-
-
-def _place(photo: _Outlined, index: int, box: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Crop pixels per photo pixel, and the crop's corner in the photo, if the crop shows object `index`."""
-    scale = float((box[2] - box[0]) / photo.boxes[index, 2])
-    return scale, photo.boxes[index, :2] - box[:2] / scale
-
-
-def _difference(photo: _Outlined, index: int, crop: NDArray[np.uint8], box: NDArray[np.float64]) -> float:
-    scale, corner = _place(photo, index, box)
-    other_scale = (box[3] - box[1]) / photo.boxes[index, 3]
-    if abs(np.log(scale / other_scale)) > 0.12:
-        return float("inf")
-    x1, y1 = np.maximum(np.round(corner).astype(int), 0)
-    x2, y2 = np.round(corner + np.array([crop.shape[1], crop.shape[0]]) / scale).astype(int)
-    part = photo.pixels[y1:y2, x1:x2]
-    if min(part.shape[:2]) < 3:
-        return float("inf")
-    one, other = (cv2.resize(p, (24, 24), interpolation=cv2.INTER_AREA) for p in (part, crop))
-    return float(np.abs(one.astype(float) - other).mean())
-
-
-@cache
-def _outlined(dataset: Path, name: str) -> _Outlined:
-    pixels = _read(dataset / "images" / "val" / f"{name}.jpg")
-    size = np.array([pixels.shape[1], pixels.shape[0]])
-    rows = np.array(_numbers(dataset / "boxes" / "val" / f"{name}.txt"))
-    centre, extent = rows[:, 1:3] * size, rows[:, 3:5] * size
-    outlines = [
-        np.array(row[1:]).reshape(-1, 2) * size
-        for row in _numbers(dataset / "outlines" / "val" / f"{name}.txt")
-    ]
-    return _Outlined(pixels, np.concatenate([centre - extent / 2, extent], axis=1), tuple(outlines))
-
-
-def _numbers(path: Path) -> list[list[float]]:
-    return [
-        [float(value) for value in line.split()] for line in path.read_text().splitlines() if line.strip()
-    ]
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise FileNotFoundError(path)
-    return np.asarray(picture, dtype=np.uint8)
+def _cut(
+    pixels: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+    inside: NDArray[np.bool_],
+    colour: str,
+    photo: str,
+) -> NamedCrop:
+    """The box of a photo with some wall; `inside` is the hold's mask, as large as the photo."""
+    x1, y1, x2, y2 = box
+    margin = round(_MARGIN * max(x2 - x1, y2 - y1))
+    left, top = max(x1 - margin, 0), max(y1 - margin, 0)
+    crop = pixels[top : y2 + margin, left : x2 + margin].copy()
+    moved = (x1 - left, y1 - top, x2 - left, y2 - top)
+    return NamedCrop(crop, moved, inside[y1:y2, x1:x2].copy(), colour, photo)
