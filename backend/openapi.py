@@ -114,6 +114,8 @@ RESULT_EXAMPLE: _Json = {
             "climb_type": None,
             "start_ids": [],
             "top_ids": [],
+            "start_estimated": False,
+            "top_estimated": False,
         }
     ],
     "component_status": {"yolo": True, "clip": True},

@@ -1,6 +1,6 @@
 """From what the stages found to what the answer says, in pixels of the upright original photo."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,12 @@ def coloured_holds(
     stats: Sequence[ColourStats],
     probabilities: NDArray[np.float32],
     embeddings: NDArray[np.float32] | None,
+    tags: Mapping[int, Tag],
 ) -> list[ColouredHold]:
-    """Holds as grouping sees them: numbered from 1, in pixels of the original photo."""
+    """Holds as grouping sees them: numbered from 1, in pixels of the original photo.
+
+    `embeddings` is (N, D) or None; `tags` says what cards say, by position in `masks`.
+    """
     to_original = _Scale.of(wall)
     embedded = [None] * len(masks) if embeddings is None else list(embeddings)
     return [
@@ -36,6 +40,7 @@ def coloured_holds(
             lab=stat.lab,
             rgb=stat.rgb,
             embedding=embedding,
+            tag=tags.get(number - 1),
         )
         for number, (mask, stat, named, embedding) in enumerate(
             zip(masks, stats, probabilities, embedded, strict=True), start=1
@@ -53,7 +58,7 @@ def hold_data(
     """Holds as the answer carries them, each with its problem's colour and tag."""
     to_original = _Scale.of(wall)
     problem_colour = {hold_id: problem.color_name for problem in problems for hold_id in problem.holds}
-    tags: dict[int, Tag] = {}
+    tags: dict[int, Tag] = {hold.id: hold.tag for hold in holds if hold.tag}
     for problem in problems:
         tags.update((hold_id, "top") for hold_id in problem.top_ids)
         tags.update((hold_id, "start") for hold_id in problem.start_ids)

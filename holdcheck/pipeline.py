@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from holdcheck import answer, colour, crops, image, memory, routes
+from holdcheck import answer, colour, crops, image, memory, routes, tags
 from holdcheck.colour import ColourStats
 from holdcheck.errors import AnalysisCancelled, ModelNotPrepared
 from holdcheck.holds import HoldMask, decode_masks, keep_largest
 from holdcheck.image import WallImage
 from holdcheck.registry import Models
-from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, WallAngle
+from holdcheck.result import Hold, MemoryUsage, Problem, Result, Statistics, Tag, WallAngle
 from holdcheck.runtime import mapping
 from holdcheck.settings import Settings
 
@@ -91,8 +91,8 @@ class _Analysis:
 
     def run(self) -> Iterator[StageEvent]:
         yield _event("detection", 10)
-        wall, masks, found = self._detect()
-        truncated = found > self.settings.max_holds
+        seen = self._detect()
+        wall, masks, found, truncated = seen.wall, seen.masks, seen.found, seen.truncated
         yield _event("detection_complete", 30, holds_count=found, holds_kept=len(masks), truncated=truncated)
 
         with self._timed("colour"):
@@ -101,7 +101,7 @@ class _Analysis:
         with self._timed("colour"):
             probabilities = self._name_colours(stats, embeddings)
         with self._timed("grouping"):
-            holds = answer.coloured_holds(wall, masks, stats, probabilities, embeddings)
+            holds = answer.coloured_holds(wall, masks, stats, probabilities, embeddings, seen.tags)
             drafts = routes.group(holds)
         yield _event("clustering_complete", 80, problems_count=len(drafts))
 
@@ -120,7 +120,7 @@ class _Analysis:
         result = self._result(wall, statistics, hold_data, problems)
         yield _event("complete", 100, result=result.model_dump(mode="json"))
 
-    def _detect(self) -> tuple[WallImage, list[HoldMask], int]:
+    def _detect(self) -> "_Seen":
         detector = self.models.detector
         if detector is None:
             raise ModelNotPrepared(self.models.error_reason or "there is no detector")
@@ -139,7 +139,17 @@ class _Analysis:
         memory.trim()
         with self._timed("masks"):
             masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)
-        return wall, masks, len(found)
+        with self._timed("tags"):
+            cards = tags.read(wall.pixels, [mask.bbox for mask in masks])
+            holds = [mask for mask in masks if not any(tags.is_card(mask.bbox, card) for card in cards)]
+            tagged = tags.tagged(cards, [mask.bbox for mask in holds])
+        return _Seen(
+            wall,
+            holds,
+            tagged,
+            found=len(found) - (len(masks) - len(holds)),
+            truncated=len(found) > self.settings.max_holds,
+        )
 
     def _embed(
         self, pixels: NDArray[np.uint8], masks: Sequence[HoldMask]
@@ -199,6 +209,19 @@ class _Analysis:
         finally:
             took = (time.perf_counter() - start) * 1000
             self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + took
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a photo shows before colours are named."""
+
+    wall: WallImage
+    masks: list[HoldMask]
+    tags: dict[int, Tag]
+    """Position in `masks` -> what a card beside that hold says."""
+    found: int
+    """Holds and volumes, before the largest were kept; cards are none."""
+    truncated: bool
 
 
 def _event(step: Step, progress: int, **data: object) -> StageEvent:

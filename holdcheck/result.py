@@ -42,7 +42,7 @@ class MemoryUsage(_Answer):
 
 
 class ComponentStatus(_Answer):
-    """Which models answer. `clip: false` means that colours come from Lab statistics alone."""
+    """Which models answer. `clip: false` means that a lesser CLIP than the one asked for answers, or none."""
 
     yolo: bool
     clip: bool
@@ -64,7 +64,9 @@ class Hold(_Answer):
     rgb: tuple[int, int, int]
     hsv: tuple[float, float, float] = Field(description="degrees 0..360, then percent, percent")
     lab: tuple[float, float, float] = Field(description="CIE L*a*b*, D65")
-    tag: Tag | None = None
+    tag: Tag | None = Field(
+        None, description="from a card beside it; else its problem's estimate, which the problem then says"
+    )
 
 
 class Difficulty(_Answer):
@@ -97,6 +99,8 @@ class Problem(_Answer):
     climb_type: ClimbType | None
     start_ids: list[int]
     top_ids: list[int]
+    start_estimated: bool = Field(description="start_ids come from where holds are, not from a START card")
+    top_estimated: bool = Field(description="top_ids come from where holds are, not from a TOP card")
 
 
 class Statistics(_Answer):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from holdcheck import affinity, difficulty
 from holdcheck.classifier import COLOURS, UNKNOWN
-from holdcheck.result import Colour, Kind, Point, Problem, WallAngle
+from holdcheck.result import Colour, Kind, Point, Problem, Tag, WallAngle
 
 MIN_ANALYSED = difficulty.MIN_HOLDS
 """A problem of fewer holds is listed, and not analysed."""
@@ -37,6 +37,8 @@ class ColouredHold:
     rgb: tuple[int, int, int]
     embedding: NDArray[np.float32] | None = None
     """(D,), a unit vector: CLIP's; None without a CLIP."""
+    tag: Tag | None = None
+    """What a card beside it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class ProblemDraft:
     holds: tuple[ColouredHold, ...]
     """From the lowest to the highest."""
     start_ids: tuple[int, ...]
-    """Estimated from place."""
     top_ids: tuple[int, ...]
+    start_estimated: bool
+    """From place: no card beside these holds says so."""
+    top_estimated: bool
     scale: float
     """Metres per pixel, estimated from all holds of the photo."""
 
@@ -105,6 +109,8 @@ def analyse(draft: ProblemDraft, wall_angle: WallAngle | None) -> Problem:
         climb_type=difficulty.climb_type(draft.holds, wall_angle, draft.scale),
         start_ids=list(draft.start_ids),
         top_ids=list(draft.top_ids),
+        start_estimated=draft.start_estimated,
+        top_estimated=draft.top_estimated,
     )
 
 
@@ -118,22 +124,39 @@ def _vote(members: _Group) -> Colour:
 
 def _draft(members: _Group, scale: float) -> ProblemDraft:
     upwards = tuple(sorted(members, key=lambda hold: (-hold.center[1], hold.center[0], hold.id)))
-    analysed = len(members) >= MIN_ANALYSED
+    read = _ids(upwards, "start"), _ids(upwards, "top")
+    starts, tops = read
+    if len(members) >= MIN_ANALYSED:
+        tops = tops or _top(upwards)
+        starts = starts or _start([hold for hold in upwards if hold.id not in tops])
     return ProblemDraft(
         id=0,
         color=_vote(members),
         rgb=_typical_rgb(upwards),
         holds=upwards,
-        start_ids=_start(upwards) if analysed else (),
-        top_ids=(upwards[-1].id,) if analysed else (),
+        start_ids=starts,
+        top_ids=tops,
+        start_estimated=starts != read[0],
+        top_estimated=tops != read[1],
         scale=scale,
     )
 
 
+def _ids(members: Sequence[ColouredHold], tag: Tag) -> tuple[int, ...]:
+    return tuple(hold.id for hold in members if hold.tag == tag)
+
+
+def _top(upwards: Sequence[ColouredHold]) -> tuple[int, ...]:
+    """The highest hold that no card calls a start."""
+    return tuple(hold.id for hold in upwards if hold.tag != "start")[-1:]
+
+
 def _start(upwards: Sequence[ColouredHold]) -> tuple[int, ...]:
     """The lowest hold that is no foot chip, and the next one up where the two are level."""
+    if not upwards:
+        return ()
     median_area = float(np.median([hold.area for hold in upwards]))
-    hands = [hold for hold in upwards[:-1] if hold.area >= _FOOT_SIZE * median_area] or [upwards[0]]
+    hands = [hold for hold in upwards if hold.area >= _FOOT_SIZE * median_area]
     height = upwards[0].center[1] - upwards[-1].center[1]
     level = [hold for hold in hands[:2] if hands[0].center[1] - hold.center[1] <= _LEVEL * height]
     return tuple(hold.id for hold in level)

@@ -84,7 +84,7 @@ def _coloured(picture: WallImage, masks: Sequence[HoldMask], models: Models) -> 
         embeddings = np.concatenate([classifier.embed(crop[None]) for crop in cut])
         named = classifier.head.probabilities(embeddings)
     probabilities = colour.fuse(named, colour.lab_probabilities(stats))
-    return answer.coloured_holds(picture, masks, stats, probabilities, embeddings)
+    return answer.coloured_holds(picture, masks, stats, probabilities, embeddings, {})
 
 
 def _partner(hold: ColouredHold, wall: Wall) -> TrueHold | None:

@@ -217,6 +217,24 @@ def test_the_start_is_never_the_top() -> None:
     assert not set(draft.start_ids) & set(draft.top_ids)
 
 
+def test_what_cards_say_goes_before_an_estimate_and_only_estimates_are_marked() -> None:
+    holds = column(1, 300)
+    (estimated,) = routes.group(holds)
+    assert (estimated.start_estimated, estimated.top_estimated) == (True, True)
+    (half,) = routes.group([*holds[:1], replace(holds[1], tag="start"), *holds[2:]])
+    assert (half.start_ids, half.start_estimated) == ((2,), False)
+    assert (half.top_ids, half.top_estimated) == ((6,), True)
+    (read,) = routes.group([*holds[:4], replace(holds[4], tag="top"), replace(holds[5], tag="start")])
+    assert (read.start_ids, read.top_ids) == ((6,), (5,))
+    assert (read.start_estimated, read.top_estimated) == (False, False)
+
+
+def test_the_estimated_top_is_no_hold_that_a_card_calls_a_start() -> None:
+    holds = column(1, 300)
+    (draft,) = routes.group([*holds[:5], replace(holds[5], tag="start")])
+    assert (draft.start_ids, draft.top_ids) == ((6,), (5,))
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_fewer_than_three_holds_are_listed_and_not_analysed(count: int) -> None:
     (draft,) = routes.group(column(1, 300, count=count))
