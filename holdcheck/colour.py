@@ -1,5 +1,6 @@
 """A hold's colour: robust Lab statistics of mask and wall, a small trained model, and fusion with CLIP."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,9 +17,11 @@ from holdcheck.result import Colour
 MODEL = Path(__file__).parent / "models" / "colour-lab" / "colour-lab.npz"
 UNKNOWN_BELOW = 0.35
 """A likeliest colour less probable than this is called unknown."""
+POOLS = MODEL.with_name("pools.json")
+"""CLIP's exponent in the product of experts, by the CLIP's name, fitted by training.colour_pool."""
 CLIP_WEIGHT = 0.5
-"""CLIP's exponent in the product of experts; Lab's is 1, since its calibration is measured."""
-_FLOOR = 1e-3
+"""The exponent of any other CLIP: chosen, not fitted. Lab's is 1, since its calibration is measured."""
+CLIP_FLOOR = 1e-3
 """No expert vetoes: CLIP's temperature makes it far surer than it is right."""
 _MAX_SAMPLES_PER_SIDE = 48
 _PERCENTILES = np.array([5, 25, 50, 75, 95])
@@ -90,6 +93,7 @@ def warm_up() -> None:
     Raises:
         ModelCorrupt: the bundled weights cannot be read.
     """
+    pool_weight("")
     square = np.zeros((8, 8, 3), dtype=np.uint8)
     lab_probabilities([measure(square, (0, 0, 8, 8), np.ones((8, 8), dtype=np.bool_))])
 
@@ -106,16 +110,33 @@ def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
     return model(np.stack([stat.features for stat in stats])[:, : len(model.mean)])
 
 
-def fuse(clip: NDArray[np.float32] | None, lab: NDArray[np.float32]) -> NDArray[np.float32]:
+def fuse(
+    clip: NDArray[np.float32] | None, lab: NDArray[np.float32], clip_name: str = ""
+) -> NDArray[np.float32]:
     """Combine both experts' probabilities, each (N, 13), into one (N, 13).
 
-    A log-linear pool (Genest & Zidek 1986; a product of experts, Hinton 2002): lab * clip ** CLIP_WEIGHT,
+    A log-linear pool (Genest & Zidek 1986; a product of experts, Hinton 2002): lab * clip ** weight,
     normalised. A CLIP that is None, or finds all colours equally likely, leaves the Lab answer as it is.
+
+    Args:
+        clip_name: whose probabilities these are; its weight is `pool_weight(clip_name)`.
+
+    Raises:
+        ModelCorrupt: the fitted weights cannot be read.
     """
     if clip is None:
         return lab
-    pooled = lab * np.maximum(clip, _FLOOR) ** CLIP_WEIGHT
+    pooled = lab * np.maximum(clip, CLIP_FLOOR) ** pool_weight(clip_name)
     return np.asarray(pooled / pooled.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def pool_weight(clip_name: str) -> float:
+    """The fitted exponent of the CLIP of this name, CLIP_WEIGHT where none was fitted.
+
+    Raises:
+        ModelCorrupt: the fitted weights cannot be read.
+    """
+    return _pools().get(clip_name, CLIP_WEIGHT)
 
 
 def name(probabilities: NDArray[np.float32]) -> Colour:
@@ -169,6 +190,15 @@ def load_model() -> LabModel:
             return LabModel(**arrays)
     except (OSError, ValueError, TypeError) as error:
         raise ModelCorrupt(f"{MODEL} cannot be read ({error}); reinstall holdcheck") from None
+
+
+@cache
+def _pools() -> dict[str, float]:
+    try:
+        fitted = json.loads(POOLS.read_text(encoding="utf-8"))
+        return {str(clip): float(weight) for clip, weight in fitted.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelCorrupt(f"{POOLS} cannot be read ({error}); reinstall holdcheck") from None
 
 
 def _core_pixels(

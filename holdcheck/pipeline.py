@@ -180,8 +180,10 @@ class _Analysis:
     ) -> NDArray[np.float32]:
         """Each hold's colour probabilities, (N, 13)."""
         classifier = self.models.classifier
-        named = classifier.head.probabilities(embeddings) if classifier and embeddings is not None else None
-        return colour.fuse(named, colour.lab_probabilities(stats))
+        lab = colour.lab_probabilities(stats)
+        if classifier is None or embeddings is None:
+            return lab
+        return colour.fuse(classifier.head.probabilities(embeddings), lab, classifier.info.name)
 
     def _result(
         self, wall: WallImage, statistics: Statistics, hold_data: list[Hold], problems: list[Problem]

@@ -23,7 +23,7 @@ from holdcheck.classifier import COLOURS
 from holdcheck.colour import LabModel
 from holdcheck.colour_score import ColourScore, figures, log_loss
 from training import illuminant
-from training.colour_crops import NamedCrop, drawn_crops, labelled_crops, named_crops
+from training.colour_crops import NamedCrop, drawn_crops, labelled_crops, named_crops, redrawn
 
 _COPIES, _DRAWN_COPIES = 6, 2
 """Photometric variations of each crop beside the crop itself."""
@@ -85,10 +85,12 @@ class Examples:
     drawn_labels: Labels
 
 
-def examples(dataset: Path, walls: int, seed: int = 0) -> Examples:
+def examples(dataset: Path, walls: int, segmenter: Path | None = None, seed: int = 0) -> Examples:
     """Features of the named and labelled crops of `dataset`, and of the holds on `walls` rendered walls."""
     rng = np.random.default_rng(seed)
     named, labelled = named_crops(dataset), labelled_crops(dataset)
+    if segmenter is not None:
+        named, labelled = redrawn(named, segmenter), redrawn(labelled, segmenter)
     real = named + labelled
     photos = _photos(dataset, real)
     varied = [_varied(crop, photos[crop.photo], rng, REAL_LIGHT, _COPIES) for crop in real]
@@ -126,8 +128,9 @@ def _photos(dataset: Path, crops: list[NamedCrop]) -> dict[str, NDArray[np.uint8
 
 
 def _small(dataset: Path, place: str, crops: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    photo = cv2.imread(str(dataset / "images" / f"{place}.jpg"), cv2.IMREAD_COLOR_RGB)
-    if photo is not None:
+    path = dataset / "images" / f"{place}.jpg"
+    if path.is_file():
+        photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
         return illuminant.thumbnail(np.asarray(photo, dtype=np.uint8))
     parts = [cv2.resize(crop, (12, 12), interpolation=cv2.INTER_AREA) for crop in crops]
     return np.asarray(np.hstack(parts), dtype=np.uint8)
@@ -348,11 +351,11 @@ def _line(name: str, score: ColourScore, hard: ColourScore) -> str:
     return f"| {name} | " + " | ".join(f"{share:.3f}" for share in (*shares, *rare)) + " |"
 
 
-def _examples(dataset: Path, walls: int, cache: Path | None) -> Examples:
+def _examples(dataset: Path, walls: int, segmenter: Path | None, cache: Path | None) -> Examples:
     if cache is not None and cache.is_file():
         with np.load(cache) as arrays:
             return Examples(**arrays)
-    data = examples(dataset, walls)
+    data = examples(dataset, walls, segmenter)
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez(cache, **{name: getattr(data, name) for name in Examples.__slots__})
@@ -363,6 +366,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--walls", type=int, default=45, help="rendered walls")
+    parser.add_argument(
+        "--segmenter", type=Path, help="draw the masks with these weights of training.segmenter"
+    )
     parser.add_argument("--out", type=Path, default=colour.MODEL)
     parser.add_argument("--cache", type=Path, help="keep the features in this file, and take them from it")
     parser.add_argument("--table", action="store_true", help="fit nothing: print what each feature gains")
@@ -370,7 +376,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    data = _examples(arguments.dataset, arguments.walls, arguments.cache)
+    data = _examples(arguments.dataset, arguments.walls, arguments.segmenter, arguments.cache)
     if arguments.table:
         for name, held in table(data):
             print(

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from holdcheck.evaluate.named_crops import NamedCrop, named_crops
 from training.datasets import Photo, load_photo
+from training.outlines import draw_outlines
+from training.segmenter import CropSegmenter, load_segmenter
 from training.walls import WallSpec, mask, render
 
-__all__ = ["LABELS", "NamedCrop", "drawn_crops", "labelled_crops", "named_crops"]
+__all__ = ["LABELS", "NamedCrop", "drawn_crops", "labelled_crops", "named_crops", "redrawn"]
 LABELS = Path(__file__).parent / "colour_labels.csv"
 """photo,row,color: row of `boxes/train/PHOTO.txt`, from 0. Named by eye, as docs/colour.md tells."""
 _WALL = (960, 720)
@@ -30,6 +33,22 @@ def labelled_crops(dataset: Path, labels: Path = LABELS) -> list[NamedCrop]:
         rows = list(csv.DictReader(file))
     there = [row for row in rows if (dataset / "images" / "train" / f"{row['photo']}.jpg").is_file()]
     return [_labelled_crop(photo(row["photo"]), int(row["row"]), row["color"]) for row in there]
+
+
+def redrawn(crops: list[NamedCrop], segmenter: Path) -> list[NamedCrop]:
+    """The crops with masks from a crop segmenter's weights: an ellipse takes in too much wall."""
+    models = [load_segmenter(segmenter)]
+    return [replace(crop, mask=_mask_in_box(models, crop)) for crop in crops]
+
+
+def _mask_in_box(models: list[CropSegmenter], crop: NamedCrop) -> NDArray[np.bool_]:
+    x1, y1, x2, y2 = crop.box
+    boxes = np.array([crop.box], dtype=np.float32)
+    photo = Photo(crop.photo, crop.pixels, np.zeros(1, dtype=np.int64), boxes, (), drawn_by_hand=False)
+    inside = np.zeros(crop.pixels.shape[:2], dtype=np.uint8)
+    cv2.fillPoly(inside, [np.round(draw_outlines(models, photo)[0].points).astype(np.int32)], 1)
+    drawn = inside[y1:y2, x1:x2].astype(bool)
+    return drawn if drawn.any() else crop.mask
 
 
 def drawn_crops(walls: int) -> Iterator[NamedCrop]:
