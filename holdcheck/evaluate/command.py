@@ -28,6 +28,7 @@ Figures, for --floor and in --json. The first six begin with hold. , volume. or 
 kind), the APs also with mean. :
   {f"{chr(10)}  ".join(f"{name:46} {meaning}" for name, meaning in MEANINGS.items())}
   colour.top1, .top3, .mean_recall, .recall.NAME   named crops
+  colour.clip_top1, colour.lab_top1   the same of one expert alone
   {", ".join(LOWER_IS_BETTER)}   the lower the better, no floors
   wall.pairs, .pair_recall, .pair_precision, .adjusted_rand, .colour   rendered walls
 

@@ -36,7 +36,7 @@ NAMES: tuple[str, ...] = (
     *(f"{kind}.{name}" for kind in KINDS for name in _DETECTION),
     *(f"{kind}.recall_{size}" for kind in KINDS for size in SIZES + SIDES),
     *(f"{kind}.{name}" for kind in (*KINDS, "mean") for name in _APS),
-    *(f"colour.{name}" for name in ("top1", "top3", "mean_recall")),
+    *(f"colour.{name}" for name in ("top1", "top3", "mean_recall", "clip_top1", "lab_top1")),
     *(f"colour.recall.{name}" for name in get_args(Colour) if name != "unknown"),
     *(f"wall.{name}" for name in ("pairs", "pair_recall", "pair_precision", "adjusted_rand", "colour")),
 )

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from holdcheck import image, registry
 from holdcheck.classifier import COLOURS, ModelInfo
-from holdcheck.colour_score import ColourScore
 from holdcheck.detector import KINDS, Detections, Detector
 from holdcheck.errors import ModelNotPrepared
 from holdcheck.evaluate import precision
-from holdcheck.evaluate.colours import score_crops
+from holdcheck.evaluate.colours import ColourScores, score_crops
 from holdcheck.evaluate.figures import ANY, SIDES, SIZES
 from holdcheck.evaluate.grouping import AnsweredWall, agreement, answer_wall
 from holdcheck.evaluate.labels import Labels, Truth, read_split, truth_on
@@ -79,7 +78,7 @@ class Report:
     """By `figures.NAMES` and `figures.LOWER_IS_BETTER`; what could not be measured is missing."""
     counts: Mapping[str, int]
     """Objects behind the figures: `hold`, `hold.small` ..., `wall.holds`, `wall.found`."""
-    colours: ColourScore | None = None
+    colours: ColourScores | None = None
 
 
 def evaluate(
@@ -219,7 +218,7 @@ class _Measured:
 
     figures: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    colours: ColourScore | None = None
+    colours: ColourScores | None = None
 
     def add_detection(self, truths: Sequence[Truth], found: Sequence[Found], confidence: float) -> None:
         for number, kind in enumerate(KINDS):
@@ -282,8 +281,9 @@ class _Measured:
                 "wall.colour": float(named.mean()),
             }
 
-    def add_colours(self, score: ColourScore) -> None:
-        self.colours = score
+    def add_colours(self, scores: ColourScores) -> None:
+        self.colours = scores
+        score = scores.served
         self.figures |= {
             "colour.top1": score.top1,
             "colour.top3": score.top3,
@@ -291,6 +291,8 @@ class _Measured:
             "colour.calibration_error": score.calibration_error,
             "colour.unknown": score.unknown,
             "colour.log_loss": score.log_loss,
+            "colour.lab_top1": scores.lab.top1,
+            "colour.clip_top1": scores.clip.top1 if scores.clip else float("nan"),
             **{f"colour.recall.{name}": share for name, share in score.recall.items()},
         }
         totals = score.confusion.sum(axis=1).tolist()
@@ -312,7 +314,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "photos_with_polygons": report.with_outlines,
         "figures": {name: round(value, 6) for name, value in report.figures.items()},
         "counts": dict(report.counts),
-        "confusion": None if report.colours is None else report.colours.confusion.tolist(),
+        "confusion": None if report.colours is None else report.colours.served.confusion.tolist(),
         "photos": [
             {
                 "name": score.photo.stem,

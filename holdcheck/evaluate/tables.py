@@ -8,6 +8,7 @@ import numpy as np
 from holdcheck.classifier import COLOURS
 from holdcheck.colour_score import ColourScore
 from holdcheck.evaluate import precision
+from holdcheck.evaluate.colours import ColourScores
 from holdcheck.evaluate.figures import ANY, KINDS, SIDES, SIZES
 from holdcheck.evaluate.run import Report
 from holdcheck.result import Kind
@@ -99,18 +100,26 @@ def _walls(report: Report) -> list[str]:
     return table(head, [row + [_figure(report, f"wall.{name}") for name in names]])
 
 
-def _colours(report: Report, score: ColourScore) -> list[str]:
+def _colours(report: Report, scores: ColourScores) -> list[str]:
     experts = f"{report.classifier.name} and Lab statistics" if report.classifier else "Lab statistics alone"
-    names = ("top1", "top3", "mean_recall", "calibration_error", "unknown", "log_loss")
     head = ["named crops", "top-1", "top-3", "mean recall", "calibration error", "unknown", "log loss"]
-    figures = [_figure(report, f"colour.{name}") for name in names]
+    rows = [_score_row("as served", scores.served), _score_row("Lab alone", scores.lab)]
+    if scores.clip:
+        rows.append(_score_row("CLIP alone", scores.clip))
     return [
-        f"Colours by {experts}. Crops that a model was fitted on do not test it: see docs/accuracy.md.",
+        f"Colours of {scores.served.holds} holds by {experts}."
+        " Crops that a model was fitted on do not test it: see docs/accuracy.md.",
         "",
-        *table(head, [[str(score.holds), *figures]]),
+        *table(head, rows),
         "",
-        *table(["colour", "holds", "recall", "else called"], list(_colour_rows(score))),
+        *table(["colour", "holds", "recall", "else called"], list(_colour_rows(scores.served))),
     ]
+
+
+def _score_row(title: str, score: ColourScore) -> list[str]:
+    shares = (score.top1, score.top3, score.mean_recall)
+    values = (*shares, score.calibration_error, score.unknown, score.log_loss)
+    return [title, *(f"{value:.3f}" for value in values)]
 
 
 def _colour_rows(score: ColourScore) -> Iterator[list[str]]:

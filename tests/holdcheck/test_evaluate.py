@@ -298,10 +298,14 @@ def square_of(rgb: tuple[int, int, int]) -> NamedCrop:
 def test_colours_are_named_by_statistics_and_clip_together() -> None:
     crop = square_of((60, 150, 100))
     alone = name_holds([crop], None)
-    assert COLOURS[int(alone.argmax())] == "green"
-    np.testing.assert_allclose(name_holds([crop], FakeClassifier()), alone, atol=1e-6)
-    mint = COLOURS.index("mint")
-    assert name_holds([crop], Certain())[0, mint] > alone[0, mint]
+    assert COLOURS[int(alone.served.argmax())] == "green"
+    assert alone.clip is None
+    np.testing.assert_array_equal(alone.served, alone.lab)
+    np.testing.assert_allclose(name_holds([crop], FakeClassifier()).served, alone.lab, atol=1e-6)
+    mint, certain = COLOURS.index("mint"), name_holds([crop], Certain())
+    assert certain.clip is not None
+    assert certain.clip.argmax() == mint
+    assert certain.served[0, mint] > alone.served[0, mint]
 
 
 def test_a_missing_crop_is_named(tmp_path: Path) -> None:

@@ -25,19 +25,19 @@ SEED = 500
 # New weights that are better elsewhere may cost a little here: then measure again and say so in the commit.
 MEASURED = {
     "val": {
-        "hold.f1": (0.93, 0.967),
-        "hold.recall_under_12": (0.85, 0.926),
-        "hold.box_ap50": (0.95, 0.984),
-        "hold.mask_ap50": (0.89, 0.937),
-        "hold.mask_ap": (0.45, 0.502),
-        "volume.box_ap50": (0.70, 0.857),
-        "wall.colour": (0.96, 0.993),
+        "hold.f1": (0.94, 0.983),
+        "hold.recall_under_12": (0.91, 0.986),
+        "hold.box_ap50": (0.95, 0.990),
+        "hold.mask_ap50": (0.84, 0.893),
+        "hold.mask_ap": (0.42, 0.469),
+        "volume.box_ap50": (0.68, 0.837),  # eleven volumes
+        "wall.colour": (0.96, 0.991),
         "wall.pairs": (0.96, 0.998),
     },
     "hard": {
-        "hold.f1": (0.95, 0.989),
-        "wall.colour": (0.90, 0.957),
-        "wall.pairs": (0.90, 0.963),
+        "hold.f1": (0.93, 0.977),
+        "wall.colour": (0.93, 0.979),
+        "wall.pairs": (0.93, 0.986),
     },
 }
 
@@ -187,9 +187,10 @@ def test_any_prepared_clip_is_judged_on_named_crops(
     shutil.copytree(BUNDLED_MODELS / BUNDLED_CLIP, prepared)
     floors = ("--floor", "colour.top1=0.8", "--floor", "0.2", "--floor", "wall.pairs=0.2")
     assert run(one_wall, "--clip", "ViT-B/16", "--json", "out.json", *floors) == 0
-    assert "Colours by holdclip and Lab statistics" in capsys.readouterr().out
+    assert "holds by holdclip and Lab statistics" in capsys.readouterr().out
     written = json.loads(Path("out.json").read_text())
     assert written["figures"]["colour.top3"] >= written["figures"]["colour.top1"]
+    assert 0 < written["figures"]["colour.clip_top1"] <= 1
     assert np.sum(written["confusion"]) == written["counts"]["wall.holds"]
     (prepared / "model.ort").write_bytes(b"no model")
     assert run(one_wall, "--clip", "ViT-B/16") == 1  # and no other CLIP in its place
