@@ -78,12 +78,13 @@ def through_pipeline(wall: Wall, models: Models, settings: Settings) -> GroupedW
 def _coloured(picture: WallImage, masks: Sequence[HoldMask], models: Models) -> list[ColouredHold]:
     pixels = picture.pixels
     stats = [colour.measure(pixels, found.box, found.mask) for found in masks]
-    classifier, embeddings, named = models.classifier, None, None
+    lab, embeddings = colour.lab_probabilities(stats), None
+    probabilities, classifier = lab, models.classifier
     if classifier is not None and masks:
         cut = [crops.cut(pixels, found.box, found.mask, classifier.input_size) for found in masks]
         embeddings = np.concatenate([classifier.embed(crop[None]) for crop in cut])
         named = classifier.head.probabilities(embeddings)
-    probabilities = colour.fuse(named, colour.lab_probabilities(stats))
+        probabilities = colour.fuse(named, lab, classifier.info.name)
     return answer.coloured_holds(picture, masks, stats, probabilities, embeddings, {})
 
 

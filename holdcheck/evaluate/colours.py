@@ -69,10 +69,10 @@ def score_crops(
 def name_holds(named: Sequence[NamedCrop], classifier: Classifier | None) -> Named:
     """Probabilities as the pipeline computes them from a photo, a box and a mask."""
     stats = [colour.measure(crop.pixels, crop.box, crop.mask) for crop in named]
-    clip = None
-    if classifier is not None:
-        side = classifier.input_size
-        cut = [crops.cut(crop.pixels, crop.box, crop.mask, side) for crop in named]
-        clip = classifier.head.probabilities(classifier.embed(np.stack(cut)))
     lab = colour.lab_probabilities(stats)
-    return Named(colour.fuse(clip, lab), lab, clip)
+    if classifier is None:
+        return Named(lab, lab, None)
+    side = classifier.input_size
+    cut = np.stack([crops.cut(crop.pixels, crop.box, crop.mask, side) for crop in named])
+    clip = classifier.head.probabilities(classifier.embed(cut))
+    return Named(colour.fuse(clip, lab, classifier.info.name), lab, clip)

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from holdcheck import cli, image, registry
+from holdcheck import cli, colour, image, pipeline, registry
 from holdcheck.evaluate import parity, precision
+from holdcheck.evaluate.colours import name_holds
 from holdcheck.evaluate.figures import NAMES, Floor, missed
+from holdcheck.evaluate.named_crops import NamedCrop
 from holdcheck.evaluate.run import LOWEST_CONFIDENCE, Report, evaluate
+from holdcheck.holds import decode_masks, keep_largest
+from holdcheck.result import Result
 from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, Settings
 from training.walls import WallSpec, render, write_dataset
 
@@ -120,6 +124,21 @@ def test_what_a_low_confidence_adds_changes_nothing_above(walls: Path, as_served
     cut = everything.take(np.flatnonzero(everything.scores >= as_served.yolo_conf))
     for name in ("boxes", "scores", "classes", "coefficients"):
         np.testing.assert_array_equal(getattr(cut, name), getattr(expected, name))
+
+
+def test_crops_are_named_as_the_service_names_holds(walls: Path, as_served: Settings) -> None:
+    photo = walls / "images" / "val" / f"drawn_{SEED}.jpg"
+    models = registry.load(as_served)
+    *_, complete = pipeline.analyze(photo, models, as_served, job_id="one")
+    answered = Result.model_validate(complete.data["result"]).hold_data
+    wall = image.decode(photo, as_served.max_image_size, as_served.max_image_megapixels).pixels
+    assert models.detector is not None
+    masks = decode_masks(keep_largest(models.detector.detect(wall), as_served.max_holds), wall.shape)
+    named = [NamedCrop(wall, mask.box, mask.mask, "", "") for mask in masks]
+    size = as_served.clip_batch_size  # int8 embeddings depend a little on what else is in the batch
+    batches = [name_holds(named[i : i + size], models.classifier) for i in range(0, len(named), size)]
+    rows = np.concatenate([batch.served for batch in batches])
+    assert [colour.top3(row) for row in rows] == [hold.color_scores for hold in answered]
 
 
 # The command
