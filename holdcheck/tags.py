@@ -23,6 +23,8 @@ _ASPECT: dict[Tag, float] = {"start": 1.0, "top": 0.6}
 """Width of the printed word, as a share of START's in the same letters."""
 _ALIKE: dict[Tag, float] = {"start": 0.70, "top": 0.73}
 """Correlation from which a word is read. Three letters are found by chance sooner than five."""
+_STROKES: dict[Tag, float] = {"start": 0.50, "top": 0.63}
+"""The same of their derivatives across: a dark slot looks like TOP from afar, and has no letters in it."""
 _WORTH_BOTH = 0.6
 """Correlation of one word from which the other one is tried, too."""
 _COARSE_HOLD = 14
@@ -35,6 +37,7 @@ _FINE_WIDTH = 26
 """Width at which START is compared."""
 _FINE_STEPS = (0.8, 0.9, 1.0, 1.12, 1.25)
 """Widths around the coarse one."""
+_STROKE_STEPS = (0.92, 1.0, 1.08)
 _CONTRAST = 40
 """Grey levels between print and card: correlation alone sees words in bare wood."""
 _REACH = 1.2
@@ -184,7 +187,8 @@ def _read_place(grey: NDArray[np.uint8], place: _Place) -> Card | None:
     best = max(best, *others, key=lambda card: card.score)
     if best.score < _ALIKE[best.tag]:
         return None
-    return best if _print_contrast(grey, best) >= _CONTRAST else None
+    printed = _print_contrast(grey, best) >= _CONTRAST and _strokes(grey, best) >= _STROKES[best.tag]
+    return best if printed else None
 
 
 def _best_fit(grey: NDArray[np.uint8], place: _Place, tag: Tag) -> Card:
@@ -195,17 +199,37 @@ def _best_fit(grey: NDArray[np.uint8], place: _Place, tag: Tag) -> Card:
     best = Card(tag, place.center, printed, -1.0)
     for step in _FINE_STEPS:
         scale = ink / (printed * step)
-        middle = np.array([ink / 2 + 9, 14.0])
-        offset = middle - scale * np.array(place.center)
-        cut = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
-        window = cv2.warpAffine(
-            grey, cut, (ink + 18, 28), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        window, offset = _window(grey, place.center, scale, ink)
         alike = cv2.matchTemplate(window, word, cv2.TM_CCOEFF_NORMED)
         _, score, _, (x, y) = cv2.minMaxLoc(alike)
         if score > best.score:
             at = (np.array([x + word.shape[1] / 2, y + word.shape[0] / 2]) - offset) / scale
             best = Card(tag, (float(at[0]), float(at[1])), ink / scale, float(score))
+    return best
+
+
+def _window(
+    grey: NDArray[np.uint8], center: tuple[float, float], scale: float, ink: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """What surrounds `center`, somewhat wider than a word of `ink` pixels; where the photo's corner is."""
+    middle = np.array([ink / 2 + 9, 14.0])
+    offset = middle - scale * np.array(center)
+    cut = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+    size = (ink + 18, 28)
+    window = cv2.warpAffine(grey, cut, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(window, dtype=np.uint8), offset
+
+
+def _strokes(grey: NDArray[np.uint8], card: Card) -> float:
+    """How well the letters' upright edges fall on the word's."""
+    ink = round(_FINE_WIDTH * _ASPECT[card.tag])
+    edges = cv2.Sobel(_word(card.tag, ink, 2), cv2.CV_32F, 1, 0, ksize=1)
+    best = -1.0
+    for step in _STROKE_STEPS:
+        window, _ = _window(grey, card.center, step * ink / card.width, ink)
+        alike = cv2.matchTemplate(cv2.Sobel(window, cv2.CV_32F, 1, 0, ksize=1), edges, cv2.TM_CCOEFF_NORMED)
+        y, x = np.array(alike.shape) // 2
+        best = max(best, float(alike[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].max()))
     return best
 
 
