@@ -71,11 +71,19 @@ def compare(
     settings = settings.model_copy(update={"device": "cpu"})
     reports = [
         evaluate(
-            dataset, split, settings.model_copy(update={"runtime": runtime}), clip=clip, progress=progress
+            dataset,
+            split,
+            settings.model_copy(update={"runtime": runtime}),
+            clip=clip,
+            progress=_naming(runtime, progress),
         )
         for runtime in ("onnx", "torch")
     ]
     return Parity(*reports)
+
+
+def _naming(runtime: str, progress: Progress) -> Progress:
+    return lambda what, done, total: progress(f"{what} in {runtime}", done, total)
 
 
 def _models(report: Report) -> str:
