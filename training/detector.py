@@ -25,7 +25,7 @@ from holdcheck import torchvision_shim
 from training.datasets import CropRecipe, Photo, collate, load_split, random_crop
 from training.paste import SOME, paste
 
-_HAND_DRAWN_REPEATS = 6
+_HAND_DRAWN_REPEATS = 9
 
 
 @dataclass(frozen=True, slots=True)
