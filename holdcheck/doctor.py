@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdcheck import memory, registry
+from holdcheck.manifest import slug
 from holdcheck.settings import Settings
 
 _NEEDED_MIB = 256
@@ -33,6 +34,10 @@ def _models(settings: Settings) -> list[Finding]:
         Finding(not info.is_dummy, f"model {info.name} ({info.precision}, from {info.source})")
         for info in models.infos
     ]
+    clip, wanted = models.classifier, settings.clip_model
+    if clip is not None and not models.clip_stepped_down and slug(clip.info.name) != slug(wanted):
+        text = f"{clip.info.name} names colours until CLIP_MODEL={wanted} is prepared (make models)"
+        found.append(Finding(True, text, required=False))
     if not models.ready:
         found.append(Finding(False, f"no detector: {models.error_reason}"))
     elif models.error_reason:

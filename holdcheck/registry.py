@@ -15,11 +15,12 @@ from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared
 from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
 from holdcheck.result import ComponentStatus
 from holdcheck.runtime import mapping
-from holdcheck.settings import BUNDLED_MODELS, Settings
+from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, DEFAULT_CLIP, Settings
 
 log = logging.getLogger(__name__)
 
 _Model = TypeVar("_Model")
+_BUNDLED_CLIP_FOLDER = BUNDLED_MODELS / BUNDLED_CLIP
 _BUNDLED_DETECTOR = BUNDLED_MODELS / "holds-yolo11n-seg"
 _FAKE = "fake"
 """CLIP_MODEL or YOLO_WEIGHTS of this name selects the honest fake, with ALLOW_DUMMY=1."""
@@ -34,6 +35,8 @@ class Models:
     error_reason: str | None = None
     """Why a part is missing, a lesser one stands in, or one has no real weights, and what to do about it."""
     degraded: bool = False
+    clip_stepped_down: bool = False
+    """Whether the CLIP that was asked for cannot be used, so that the bundled one or none answers."""
     infos: list[ModelInfo] = field(default_factory=list)
 
     @property
@@ -42,7 +45,8 @@ class Models:
 
     @property
     def component_status(self) -> ComponentStatus:
-        return ComponentStatus(yolo=self.detector is not None, clip=self.classifier is not None)
+        clip = self.classifier is not None and not self.clip_stepped_down
+        return ComponentStatus(yolo=self.detector is not None, clip=clip)
 
     @property
     def is_dummy(self) -> bool:
@@ -59,9 +63,7 @@ def load(settings: Settings) -> Models:
     # Starting costs more code than serving does: let go of it before CLIP's weights are touched.
     mapping.release(mapping.library_mappings())
     memory.trim()
-    classifier, classifier_problem = _attempt("clip", lambda: _load_classifier(settings))
-    if classifier is None:
-        log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", classifier_problem)
+    classifier, classifier_problem = _choose_classifier(settings)
     colour.warm_up()
     loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
     problems = [problem for problem in (detector_problem, classifier_problem) if problem]
@@ -77,6 +79,7 @@ def load(settings: Settings) -> Models:
         classifier,
         error_reason=" ".join(problems + dummies) or None,
         degraded=bool(problems),
+        clip_stepped_down=classifier_problem is not None,
         infos=[model.info for model in loaded],
     )
 
@@ -123,15 +126,52 @@ def _load_detector(settings: Settings) -> Detector:
     return detector
 
 
-def _load_classifier(settings: Settings) -> Classifier:
+def _choose_classifier(settings: Settings) -> tuple[Classifier | None, str | None]:
+    """The CLIP that was asked for, else the bundled one, else none; with what to say of a step down.
+
+    The default is a wish: where nobody prepared it, the bundled CLIP is the answer that was meant.
+    """
+    wanted = settings.clip_model
+    classifier, problem = _attempt("clip", lambda: _load_wanted_classifier(settings))
+    if classifier is not None or problem is None:
+        return classifier, None
+    bundled_problem = None
+    if _clip_folder(settings) != _BUNDLED_CLIP_FOLDER:
+        bundled, bundled_problem = _attempt("clip", lambda: _load_classifier(_BUNDLED_CLIP_FOLDER, settings))
+        if bundled is not None and wanted == DEFAULT_CLIP and not _is_prepared(settings):
+            log.info("the bundled %s names colours; `make models` prepares %s", bundled.info.name, wanted)
+            return bundled, None
+        if bundled is not None:
+            log.warning("[CLIP-FALLBACK] %s The bundled %s answers.", problem, bundled.info.name)
+            return bundled, f"{problem} The bundled {bundled.info.name} answers instead."
+    problem = " ".join(filter(None, (problem, bundled_problem)))
+    log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", problem)
+    return None, problem
+
+
+def _clip_folder(settings: Settings) -> Path:
+    """Where CLIP_MODEL's artefact is, or would be."""
+    folder = settings.models_dir / "clip" / slug(settings.clip_model)
+    is_bundled = settings.clip_model == BUNDLED_CLIP and not (folder / MANIFEST_NAME).is_file()
+    return _BUNDLED_CLIP_FOLDER if is_bundled else folder
+
+
+def _is_prepared(settings: Settings) -> bool:
+    return (_clip_folder(settings) / MANIFEST_NAME).is_file()
+
+
+def _load_wanted_classifier(settings: Settings) -> Classifier:
     if settings.clip_model == _FAKE and settings.allow_dummy:
         return FakeClassifier()
-    folder = settings.models_dir / "clip" / slug(settings.clip_model)
-    if not (folder / MANIFEST_NAME).is_file():
+    if not _is_prepared(settings):
         raise ModelNotPrepared(
             f"CLIP_MODEL={settings.clip_model} is not prepared: run `make models`, or "
             f"`python -m holdcheck prepare --clip {settings.clip_model}`."
         )
+    return _load_classifier(_clip_folder(settings), settings)
+
+
+def _load_classifier(folder: Path, settings: Settings) -> Classifier:
     manifest = Manifest.read(folder)
     _require(manifest, "clip", folder)
     classifier: Classifier

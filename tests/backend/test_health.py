@@ -25,19 +25,36 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "error_reason",
         "queue",
     }
-    (detector,) = health["models"]
-    assert detector["source"] == "bundled"
-    assert len(detector["sha256"]) == 64
-    assert detector.keys() == {"name", "source", "precision", "sha256", "is_dummy"}
+    assert [model["name"] for model in health["models"]] == ["holds-yolo11n-seg", "holdclip"]
+    for model in health["models"]:
+        assert model["source"] == "bundled"
+        assert len(model["sha256"]) == 64
+        assert model.keys() == {"name", "source", "precision", "sha256", "is_dummy"}
     assert MemoryUsage.model_validate(health["memory"]).rss_mb > 20
 
 
-def test_without_clip_the_service_is_degraded_and_says_what_to_do(server: Server) -> None:
+def test_a_default_install_is_whole_and_its_log_says_which_clip_answers(server: Server) -> None:
     health = server.get("/api/health").json()
-    assert health["status"] == "degraded"
-    assert health["component_status"] == {"yolo": True, "clip": False}
-    assert "make models" in health["error_reason"]
+    assert health["status"] == "ok"
+    assert health["component_status"] == {"yolo": True, "clip": True}
+    assert health["error_reason"] is None
     assert health["is_dummy"] is False
+    assert "the bundled holdclip names colours; `make models` prepares ViT-B/32" in server.log()
+    assert "[CLIP-FALLBACK]" not in server.log()
+
+
+def test_without_the_clip_asked_for_the_service_is_degraded_and_says_what_to_do(
+    start_server: StartServer, wall: bytes
+) -> None:
+    server = start_server(CLIP_MODEL="ViT-L/14", MAX_HOLDS="3")
+    health, result = server.get("/api/health").json(), server.post(wall, "/api/analyze").json()
+    assert health["status"] == "degraded"
+    for answer in (health, result):
+        assert answer["component_status"] == {"yolo": True, "clip": False}
+        assert "prepare --clip ViT-L/14" in answer["error_reason"]
+        assert answer["is_dummy"] is False
+    assert result["degraded"] is True
+    assert [model["name"] for model in health["models"]] == ["holds-yolo11n-seg", "holdclip"]
     assert "[CLIP-FALLBACK]" in server.log()
 
 

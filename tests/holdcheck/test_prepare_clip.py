@@ -1,10 +1,12 @@
 """prepare for CLIP: from checkpoints in every form to an artefact that agrees with the torch tower."""
 
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Manifest, slug
 from holdcheck.prepare import prepare_clip, prompts, verify
+from holdcheck.prepare.bundle import bundle_clip
 from holdcheck.runtime import towers
 from holdcheck.runtime.onnx import OnnxClassifier
 from holdcheck.runtime.torch import TorchClassifier
-from holdcheck.settings import Settings
+from holdcheck.settings import BUNDLED_MODELS, Settings
 from tests.cgroup import memory_limit
 from tests.holdcheck import tiny_clip
 
@@ -171,6 +174,73 @@ def test_openai_weights_get_quick_gelu_under_each_of_their_names() -> None:
     assert towers.parse("ViT-B-32:laion2b_s34b_b79k").architecture == "ViT-B-32"
     gelu = type(towers.create("ViT-B-32-quickgelu").visual.transformer.resblocks[0].mlp.gelu)
     assert gelu is open_clip.transformer.QuickGELU
+
+
+def as_folder(folder: Path, clip: Any) -> Path:
+    """The tiny CLIP in open_clip's own form, with a normalisation of its own."""
+    folder.mkdir()
+    config = {
+        "model_cfg": tiny_clip.CONFIG,
+        "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.3]},
+    }
+    (folder / towers.FOLDER_CONFIG).write_text(json.dumps(config))
+    tiny_clip.save(clip, folder / towers.FOLDER_WEIGHTS)
+    return folder
+
+
+def test_a_folder_in_open_clips_own_form_is_prepared_as_open_clip_loads_it(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    import open_clip
+
+    folder = as_folder(tmp_path / "mine", tiny_clip.model())
+    manifest = prepare_clip(str(folder), tmp_path, lines.append)
+    assert (manifest.mean, manifest.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
+    crops = verify.sample_crops(tiny_clip.SIDE)
+    served = OnnxClassifier(tmp_path / "clip" / slug(str(folder)), manifest, CPU).embed(crops)
+    loaded = open_clip.create_model(f"local-dir:{folder}").eval()
+    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    pixels = (pixels - torch.tensor(manifest.mean).view(3, 1, 1)) / torch.tensor(manifest.std).view(3, 1, 1)
+    with torch.inference_mode():
+        expected = loaded.encode_image(pixels, normalize=True).numpy()
+    assert verify.cosine(expected, served).minimum > 0.995
+    assert towers.parse(f"local-dir:{folder}") == towers.parse(str(folder))
+
+
+def test_a_folder_without_weights_is_said_to_have_none(tmp_path: Path, lines: list[str]) -> None:
+    folder = as_folder(tmp_path / "mine", tiny_clip.model())
+    (folder / towers.FOLDER_WEIGHTS).unlink()
+    with pytest.raises(PrepareError, match="has no open_clip_model"):
+        prepare_clip(str(folder), tmp_path, lines.append)
+
+
+def test_a_bundled_clip_names_no_place_of_the_machine_that_made_it(tmp_path: Path, lines: list[str]) -> None:
+    folder, target = as_folder(tmp_path / "mine", tiny_clip.model()), tmp_path / "bundled"
+    target.mkdir()
+    (target / "MODEL_CARD.md").write_text("written by hand")
+    bundle_clip(folder, target, lines.append, name="small")
+    assert (target / "MODEL_CARD.md").read_text() == "written by hand"
+    manifest = Manifest.read(target)
+    assert (manifest.name, manifest.source, manifest.architecture) == ("small", "bundled", "small")
+    assert manifest.checkpoint == towers.FOLDER_WEIGHTS
+    assert str(tmp_path) not in (target / "manifest.json").read_text()
+    crops = verify.sample_crops(tiny_clip.SIDE)
+    assert np.isfinite(OnnxClassifier(target, manifest, CPU).embed(crops)).all()
+
+
+def test_the_bundled_clip_is_small_and_is_prepared_like_any_other(tmp_path: Path, lines: list[str]) -> None:
+    bundled = BUNDLED_MODELS / "holdclip"
+    assert sum(path.stat().st_size for path in bundled.iterdir()) <= 20 << 20
+    manifest, shipped = prepare_clip("holdclip", tmp_path, lines.append), Manifest.read(bundled)
+    assert (manifest.name, manifest.architecture) == (shipped.name, shipped.architecture)
+    assert manifest.precision == shipped.precision
+    crops = verify.sample_crops(shipped.input_size)
+    anew = OnnxClassifier(tmp_path / "clip" / "holdclip", manifest, CPU)
+    kept = OnnxClassifier(bundled, shipped, CPU)
+    assert np.abs(anew.head.embeddings - kept.head.embeddings).max() < 1e-4
+    assert verify.cosine(anew.embed(crops), kept.embed(crops)).minimum > 0.999
+    reference = TorchClassifier(bundled, shipped, CPU)
+    assert verify.cosine(reference.embed(crops), kept.embed(crops)).minimum > 0.99
 
 
 @pytest.mark.parametrize("form", ["fp32.safetensors", "script.pt"])

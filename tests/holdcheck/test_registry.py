@@ -3,32 +3,104 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from holdcheck import registry
+from holdcheck.prepare.verify import sample_crops
 from holdcheck.settings import BUNDLED_MODELS, Settings
 
 BUNDLED = BUNDLED_MODELS / "holds-yolo11n-seg"
+HOLDCLIP = BUNDLED_MODELS / "holdclip"
 
 
 def settings(models_dir: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, models_dir=models_dir, **changes)
 
 
-def test_the_bundled_detector_answers_by_default(tmp_path: Path) -> None:
-    models = registry.load(settings(tmp_path))
-    assert models.ready
-    assert [info.name for info in models.infos] == ["holds-yolo11n-seg"]
-    assert not models.is_dummy
+def damaged(folder: Path, tmp_path: Path) -> Path:
+    """A copy of an artefact with one bit of its model changed."""
+    copy = tmp_path / "damaged"
+    shutil.copytree(folder, copy)
+    content = bytearray((copy / "model.ort").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "model.ort").write_bytes(content)
+    return copy
 
 
-def test_a_missing_clip_is_logged_with_its_prefix(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_bundled_models_answer_by_default_and_nothing_is_degraded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         models = registry.load(settings(tmp_path))
-    assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
-    assert any("[memory] yolo loaded:" in record.getMessage() for record in caplog.records)
-    assert not any("[memory] clip loaded:" in record.getMessage() for record in caplog.records)
+    assert models.ready
+    assert [info.name for info in models.infos] == ["holds-yolo11n-seg", "holdclip"]
+    assert {info.source for info in models.infos} == {"bundled"}
+    assert models.component_status.clip
+    assert (models.degraded, models.error_reason, models.is_dummy) == (False, None, False)
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("holdclip" in line and "make models" in line for line in lines) == 1
+    assert not any("[CLIP-FALLBACK]" in line for line in lines)
+    assert any("[memory] yolo loaded:" in line for line in lines)
+
+
+def test_the_bundled_clip_can_be_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        models = registry.load(settings(tmp_path, clip_model="holdclip"))
+    assert models.infos[1].name == "holdclip"
+    assert models.component_status.clip
+    assert not models.degraded
+    assert not any("make models" in record.getMessage() for record in caplog.records)
+
+
+def test_both_runtimes_serve_the_bundled_clip(tmp_path: Path) -> None:
+    answers = []
+    for runtime in ("onnx", "torch"):
+        classifier = registry.load(settings(tmp_path, runtime=runtime, device="cpu")).classifier
+        assert classifier is not None
+        crops = sample_crops(classifier.input_size)
+        answers.append(classifier.head.probabilities(classifier.embed(crops)))
+    assert np.abs(answers[0] - answers[1]).max() < 0.02
+
+
+def test_another_clip_than_the_one_asked_for_is_a_step_down(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = registry.load(settings(tmp_path, clip_model="ViT-B/16"))
+    assert models.infos[1].name == "holdclip"
     assert models.degraded
+    assert not models.component_status.clip
+    assert "CLIP_MODEL=ViT-B/16 is not prepared" in str(models.error_reason)
+    assert "prepare --clip ViT-B/16" in str(models.error_reason)
+    assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
+
+
+def test_a_corrupt_clip_is_a_step_down_though_it_is_the_default(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "clip").mkdir()
+    damaged(HOLDCLIP, tmp_path).rename(tmp_path / "clip" / "vit-b-32")
+    models = registry.load(settings(tmp_path))
+    assert models.infos[1].name == "holdclip"
+    assert models.degraded
+    assert not models.component_status.clip
+    assert "sha256" in str(models.error_reason)
+    assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
+
+
+@pytest.mark.parametrize("name", ["ViT-B/32", "holdclip", "ViT-B/16"])
+def test_with_the_bundled_clip_broken_lab_answers_alone(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_BUNDLED_CLIP_FOLDER", damaged(HOLDCLIP, tmp_path))
+    models = registry.load(settings(tmp_path, clip_model=name))
+    assert models.ready
+    assert models.classifier is None
+    assert models.degraded
+    assert not models.component_status.clip
+    assert "sha256" in str(models.error_reason)
+    (line,) = (r.getMessage() for r in caplog.records if r.getMessage().startswith("[CLIP-FALLBACK]"))
+    assert line.endswith("Colours come from Lab statistics alone.")
 
 
 def test_a_prepared_detector_is_found_by_its_files_name(tmp_path: Path) -> None:
@@ -59,14 +131,16 @@ def test_a_manifest_that_is_none_is_named(tmp_path: Path) -> None:
 def test_a_detector_where_a_clip_belongs_is_refused(tmp_path: Path) -> None:
     shutil.copytree(BUNDLED, tmp_path / "clip" / "vit-b-32")
     models = registry.load(settings(tmp_path))
-    assert models.classifier is None
+    assert models.infos[1].name == "holdclip"
+    assert models.degraded
     assert "yolo model where a clip model was expected" in str(models.error_reason)
 
 
-def test_a_prepared_clip_ends_the_degraded_answers(true_size_models: Path) -> None:
+def test_a_prepared_clip_answers_instead_of_the_bundled_one(true_size_models: Path) -> None:
     models = registry.load(settings(true_size_models))
     assert not models.degraded
     assert models.component_status.clip
+    assert models.infos[1].name == "ViT-B/32"
     assert models.is_dummy  # its weights are random, and it says so
 
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 NAME = "holdcheck-tiny"
 SIDE = 64
-_CONFIG = {
+CONFIG = {
     "embed_dim": 64,
     "quick_gelu": True,
     "vision_cfg": {"image_size": SIDE, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
@@ -24,7 +24,7 @@ def register(folder: Path) -> None:
     import open_clip
 
     path = folder / f"{NAME}.json"
-    path.write_text(json.dumps(_CONFIG))
+    path.write_text(json.dumps(CONFIG))
     open_clip.add_model_config(path)
 
 
