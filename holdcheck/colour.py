@@ -106,8 +106,7 @@ def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
     """
     if not stats:
         return np.empty((0, len(COLOURS)), dtype=np.float32)
-    model = load_model()
-    return model(np.stack([stat.features for stat in stats])[:, : len(model.mean)])
+    return load_model()(np.stack([stat.features for stat in stats]))
 
 
 def fuse(

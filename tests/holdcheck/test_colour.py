@@ -64,6 +64,37 @@ def test_the_wall_around_a_hold_does_not_change_its_numbers(wall: tuple[int, int
     assert on_wall.lab == pytest.approx(on_wood.lab, abs=0.5)
 
 
+def test_a_hold_is_seen_against_its_wall() -> None:
+    dark, bright = (
+        colour.measure(photo(PLASTIC["gray"], ground), BOX, disc()).features
+        for ground in ((40, 40, 40), (230, 230, 230))
+    )
+    changed = np.abs(dark - bright) > 5
+    assert 1 <= changed.sum() <= 4  # its lightness against the wall's, and nothing of its own
+
+
+def test_light_that_falls_on_hold_and_wall_leaves_their_contrast() -> None:
+    pixels = photo(PLASTIC["white"], wall=(120, 120, 120))
+    dimmed = (pixels * 0.75).astype(np.uint8)
+    in_light, in_shade = (colour.measure(seen, BOX, disc()).features for seen in (pixels, dimmed))
+    lightness, contrast = 2, 22
+    assert in_light[lightness] - in_shade[lightness] > 15
+    assert abs(in_light[contrast] - in_shade[contrast]) < 10
+
+
+def test_a_hold_that_fills_the_picture_has_a_colour() -> None:
+    pixels = np.full((SIDE, SIDE, 3), PLASTIC["blue"], dtype=np.uint8)
+    stats = colour.measure(pixels, (0, 0, SIDE, SIDE), np.ones((SIDE, SIDE), dtype=bool))
+    assert np.isfinite(stats.features).all()
+    assert colour.name(colour.lab_probabilities([stats])[0]) == "blue"
+
+
+def test_a_hold_at_the_photos_edge_is_measured() -> None:
+    pixels = photo(PLASTIC["green"])[5:, 5:]
+    stats = colour.measure(pixels, (0, 0, SIDE, SIDE), disc())
+    assert colour.name(colour.lab_probabilities([stats])[0]) == "green"
+
+
 def test_numbers_are_those_of_the_plastic() -> None:
     stats = colour.measure(np.full((50, 50, 3), (200, 50, 50), dtype=np.uint8), BOX, disc())
     assert stats.rgb == pytest.approx((200, 50, 50), abs=1)
@@ -163,6 +194,26 @@ def test_experts_that_agree_are_surer_together() -> None:
     fused = colour.fuse(lab, lab)
     assert fused[0, 3] > 0.6
     assert fused.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_each_clip_has_its_own_weight_and_an_unknown_one_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = tmp_path / "pools.json"
+    pools.write_text('{"mine": 0.0}')
+    monkeypatch.setattr(colour, "POOLS", pools)
+    colour._pools.cache_clear()
+    lab, clip = np.random.default_rng(2).dirichlet(np.ones(13), (2, 3)).astype(np.float32)
+    try:
+        assert colour.pool_weight("another") == colour.CLIP_WEIGHT
+        assert colour.fuse(clip, lab, "mine") == pytest.approx(lab, abs=1e-6)
+        assert colour.fuse(clip, lab, "another") != pytest.approx(lab, abs=1e-2)
+        pools.write_text("{")
+        colour._pools.cache_clear()
+        with pytest.raises(ModelCorrupt, match=r"pools\.json"):
+            colour.fuse(clip, lab, "mine")
+    finally:
+        colour._pools.cache_clear()
 
 
 def test_clip_decides_where_lab_hesitates() -> None:
