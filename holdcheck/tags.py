@@ -31,8 +31,8 @@ _COARSE_HOLD = 14
 """Side of the median hold on the small copy, pixels."""
 _COARSE_WIDTHS = (8, 10, 13, 17, 22)
 """Widths of START that are looked for there."""
-_COARSE_ALIKE = 0.5
-_MOST_PLACES = 60
+_COARSE_ALIKE = 0.55
+_MOST_PLACES = 40
 _FINE_WIDTH = 26
 """Width at which START is compared."""
 _FINE_STEPS = (0.8, 0.9, 1.0, 1.12, 1.25)
@@ -42,7 +42,10 @@ _CONTRAST = 40
 """Grey levels between print and card: correlation alone sees words in bare wood."""
 _REACH = 1.2
 """How far from its hold a card hangs, in median hold sizes."""
+_CLEARLY = 0.15
+"""How much nearer its hold must be than any other, in the same."""
 _MAX_COARSE_SIDE = 1200
+_NEIGHBOURS = np.ones((3, 3), dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +103,18 @@ def is_card(box: Box, card: Card) -> bool:
 def tagged(cards: Sequence[Card], boxes: Sequence[Box]) -> dict[int, Tag]:
     """Which hold each card belongs to: position in `boxes` -> tag.
 
-    A card hangs on its hold or under it, so of two holds as near, the upper one has it. A hold that gets both
-    tags has neither: one was misread, or belongs elsewhere.
+    A card mostly hangs under its hold, so of two holds as near, the upper one has it. A card that two holds
+    could claim belongs to none, and a hold that gets both tags has neither: one was misread, or is another's.
     """
     if not boxes:
         return {}
-    reach = _REACH * _hold_size(boxes)
+    size = _hold_size(boxes)
     found: dict[int, set[Tag]] = {}
     for card in cards:
-        gaps = [_gap(card, box) for box in boxes]
-        nearest = int(np.argmin(gaps))
-        if gaps[nearest] <= reach:
-            found.setdefault(nearest, set()).add(card.tag)
+        gaps = np.array([*(_gap(card, box) / size for box in boxes), np.inf])
+        first, second = np.argsort(gaps, kind="stable")[:2].tolist()
+        if gaps[first] <= _REACH and gaps[second] - gaps[first] >= _CLEARLY:
+            found.setdefault(first, set()).add(card.tag)
     return {index: next(iter(tags)) for index, tags in found.items() if len(tags) == 1}
 
 
@@ -123,7 +126,8 @@ def _gap(card: Card, box: Box) -> float:
     x1, y1, x2, y2 = box
     x, y = card.center
     gap = float(np.hypot(max(x1 - x, 0, x - x2), max(y1 - y, 0, y - y2)))
-    return gap + (0.5 * card.width if (y1 + y2) / 2 > y else 0)
+    hangs_under = x1 < x < x2 and y > (y1 + y2) / 2
+    return gap if hangs_under else gap + card.width
 
 
 def _same_place(one: Card, other: Card) -> bool:
@@ -143,7 +147,8 @@ def _places(grey: NDArray[np.uint8], boxes: Sequence[Box], size: float) -> Itera
             continue
         alike = cv2.matchTemplate(small, word, cv2.TM_CCOEFF_NORMED)
         middle = searched[rows // 2 :, columns // 2 :][: alike.shape[0], : alike.shape[1]]
-        for y, x in np.argwhere((alike > _COARSE_ALIKE) & middle).tolist():
+        peaks = (alike > _COARSE_ALIKE) & (alike == cv2.dilate(alike, _NEIGHBOURS)) & middle
+        for y, x in np.argwhere(peaks).tolist():
             centre = ((x + columns / 2) / scale, (y + rows / 2) / scale)
             yield _Place(float(alike[y, x]), tag, centre, width / scale)
 

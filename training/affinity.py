@@ -2,22 +2,23 @@
 
 python -m training.affinity fit --walls 160      # prints the coefficients of holdcheck/affinity.py
 python -m training.affinity score --walls 40     # prints the table of docs/problems.md
+python -m training.affinity ablate --walls 40    # prints what each kind of evidence is worth
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from holdcheck import registry, routes
-from holdcheck.affinity import Weights, differences
+from holdcheck.affinity import Weights, differences, log_odds
 from holdcheck.evaluate.grouping import Agreement
 from holdcheck.evaluate.labels import NO_PROBLEM
-from holdcheck.routes import ColouredHold
+from holdcheck.routes import ColouredHold, average_linkage
 from holdcheck.settings import Settings
-from training.grouping import GroupedWall, score, through_pipeline, through_truth
+from training.grouping import GroupedWall, Grouping, score, through_pipeline, through_truth
 from training.walls import WallSpec, render
 from training.walls.spec import Light
 
@@ -25,11 +26,24 @@ _FIT_SEED, _SCORE_SEED = 50_000, 90_000
 _LIGHTS: tuple[Light, ...] = ("easy", "medium", "hard", "hard")
 _MAX_HOLDS = 150
 _RIDGE = 1e-4
+_EVIDENCE: dict[str, tuple[str, ...]] = {
+    "hue and chroma": ("hue", "chroma"),
+    "lightness": ("lightness",),
+    "colour names": ("naming",),
+    "colour at all": ("hue", "chroma", "lightness", "naming"),
+    "place": ("sideways", "upwards", "distance"),
+}
+"""What may be left out, to see what it is worth."""
 
 
-def fit(walls: Sequence[GroupedWall]) -> Weights:
-    """Logistic regression on all pairs of holds, each wall weighing the same (Newton's method)."""
+def fit(walls: Sequence[GroupedWall], without: Sequence[str] = ()) -> Weights:
+    """Logistic regression on all pairs of holds, each wall weighing the same (Newton's method).
+
+    Differences named in `without` weigh nothing.
+    """
     terms, same, weight = (np.concatenate(part) for part in zip(*map(_pairs, walls), strict=True))
+    names = [field.name for field in fields(Weights)][1:]
+    terms[:, [names.index(name) for name in without]] = 0
     design = np.column_stack([np.ones(len(terms)), terms])
     weight = weight / weight.sum()
     factors = np.zeros(design.shape[1])
@@ -97,26 +111,77 @@ def served(holds: list[ColouredHold]) -> list[list[int]]:
     return [[hold.id for hold in draft.holds] for draft in routes.group(holds)]
 
 
-def _fit(count: int, settings: Settings) -> None:
-    models = registry.load(settings)
+def weighed(weights: Weights) -> Grouping:
+    """The grouping that is served, with other weights."""
+
+    def group(holds: list[ColouredHold]) -> list[list[int]]:
+        found = [hold for hold in holds if hold.kind == "hold"]
+        parts = average_linkage(log_odds(found, weights)) if found else []
+        return [[found[i].id for i in part] for part in parts]
+
+    return group
+
+
+def by_name(holds: list[ColouredHold]) -> list[list[int]]:
+    """One problem for each colour's name."""
+    return [
+        [hold.id for hold in holds if hold.kind == "hold" and hold.color == name]
+        for name in {hold.color for hold in holds}
+    ]
+
+
+def both_ways(walls: Sequence[GroupedWall]) -> list[GroupedWall]:
+    """The walls as they are set, and crossed."""
     rng = np.random.default_rng(0)
-    seen: list[GroupedWall] = []
-    for spec in walls_to_fit(count):
+    return [*walls, *(crossed(wall, rng) for wall in walls)]
+
+
+def ablation(known: Sequence[GroupedWall], new: Sequence[GroupedWall]) -> Iterator[str]:
+    """Fit on `known` walls without one kind of evidence after the other, and score on `new` ones: rows."""
+    groupings = {
+        "by colour name alone": by_name,
+        "all": weighed(fit(both_ways(known))),
+        **{f"without {what}": weighed(fit(both_ways(known), names)) for what, names in _EVIDENCE.items()},
+        "fitted on columns only": weighed(fit(known)),
+    }
+    rng = np.random.default_rng(1)
+    moved = [crossed(wall, rng) for wall in new]
+    for name, grouping in groupings.items():
+        yield f"| {name} | {_figures(score(new, grouping))} | {_figures(score(moved, grouping))} |"
+
+
+def _seen(specs: Iterable[WallSpec], settings: Settings) -> tuple[list[GroupedWall], list[GroupedWall]]:
+    """Each wall through its true outlines, and through the detector's."""
+    models = registry.load(settings)
+    true, found = [], []
+    for spec in specs:
         wall = render(spec)
-        seen += [through_truth(wall, models), through_pipeline(wall, models, settings)]
-    weights = fit([*seen, *(crossed(wall, rng) for wall in seen)])
+        true.append(through_truth(wall, models))
+        found.append(through_pipeline(wall, models, settings))
+    return true, found
+
+
+def _ablate(count: int, settings: Settings) -> None:
+    true, found = _seen(walls_to_fit(4 * count), settings)
+    _, new = _seen(walls_to_score(count, twins=True, shadow=True), settings)
+    print("| evidence | pairs | found | right | ARI | crossed: pairs | found | right | ARI |")
+    print("| --- |" + " ---: |" * 8)
+    for row in ablation([*true, *found], new):
+        print(row, flush=True)
+
+
+def _fit(count: int, settings: Settings) -> None:
+    true, found = _seen(walls_to_fit(count), settings)
+    weights = fit(both_ways([*true, *found]))
     for field, value in zip(fields(weights), astuple(weights), strict=True):
         print(f"    {field.name}={value},")
 
 
 def _score(count: int, settings: Settings) -> None:
-    models = registry.load(settings)
     print("| walls | outlines | pairs | same found | same right | adjusted Rand |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     for twins, shadow in ((False, False), (True, False), (False, True), (True, True)):
-        walls = [render(spec) for spec in walls_to_score(count, twins=twins, shadow=shadow)]
-        true = [through_truth(wall, models) for wall in walls]
-        seen = [through_pipeline(wall, models, settings) for wall in walls]
+        true, seen = _seen(walls_to_score(count, twins=twins, shadow=shadow), settings)
         rng = np.random.default_rng(1)
         name = "hard light" + ", two shades" * twins + ", shadow" * shadow
         for outlines, grouped in (
@@ -134,14 +199,15 @@ def _figures(found: Agreement) -> str:
 
 
 def main() -> None:
-    """Fit, or score."""
+    """Fit, score, or ablate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["fit", "score"])
+    parser.add_argument("what", choices=["fit", "score", "ablate"])
     parser.add_argument("--walls", type=int, default=40)
-    parser.add_argument("--clip", default="none", help="CLIP_MODEL whose colours and embeddings take part")
+    parser.add_argument("--clip", default=None, help="CLIP_MODEL; the default one where this is not given")
     arguments = parser.parse_args()
-    settings = Settings(max_holds=_MAX_HOLDS, clip_model=arguments.clip)
-    {"fit": _fit, "score": _score}[arguments.what](arguments.walls, settings)
+    clip = {"clip_model": arguments.clip} if arguments.clip else {}
+    settings = Settings(max_holds=_MAX_HOLDS, **clip)
+    {"fit": _fit, "score": _score, "ablate": _ablate}[arguments.what](arguments.walls, settings)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,11 @@ def test_a_card_between_two_holds_belongs_to_the_upper_one() -> None:
     assert tags.tagged([card], [(40, 60, 60, 80), (40, 20, 60, 40)]) == {1: "start"}
 
 
+def test_a_card_that_two_holds_could_claim_belongs_to_none() -> None:
+    card = Card("start", (50, 50), 24, 0.9)
+    assert tags.tagged([card], [(10, 42, 36, 58), (65, 42, 90, 58)]) == {}
+
+
 def test_a_card_out_of_reach_belongs_to_no_hold() -> None:
     assert tags.tagged([Card("top", (200, 50), 24, 0.9)], [(40, 20, 60, 40)]) == {}
 

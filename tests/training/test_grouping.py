@@ -6,11 +6,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from holdcheck import registry, routes
+from holdcheck import registry
+from holdcheck.affinity import WEIGHTS
 from holdcheck.registry import Models
 from holdcheck.settings import Settings
 from training import affinity
-from training.affinity import served, walls_to_score
+from training.affinity import by_name, served, walls_to_score, weighed
 from training.grouping import GroupedWall, score, through_pipeline, through_truth
 from training.walls import render
 
@@ -23,7 +24,7 @@ def models() -> Models:
 
 
 @cache
-def walls(count: int = 4) -> list[GroupedWall]:
+def walls(count: int = 3) -> list[GroupedWall]:
     """The hardest: hard light, two shades of one colour, a shadow's edge."""
     specs = walls_to_score(count, twins=True, shadow=True)
     small = [replace(spec, width=spec.width * 5 // 8, height=spec.height * 5 // 8) for spec in specs]
@@ -44,11 +45,27 @@ def test_it_holds_with_the_detectors_own_outlines() -> None:
 
 
 def test_colour_names_alone_do_worse() -> None:
-    def by_name(holds: list[routes.ColouredHold]) -> list[list[int]]:
-        names = {hold.color for hold in holds}
-        return [[hold.id for hold in holds if hold.color == name] for name in names]
-
     assert score(walls(), by_name).precision < score(walls(), served).precision - 0.05
+
+
+def test_the_weights_in_use_give_the_grouping_that_is_served() -> None:
+    assert score(walls(), weighed(WEIGHTS)) == score(walls(), served)
+
+
+def test_evidence_left_out_of_a_fit_weighs_nothing() -> None:
+    fitted = affinity.fit(walls(), without=["sideways", "upwards", "distance"])
+    assert (fitted.sideways, fitted.upwards, fitted.distance) == (0, 0, 0)
+    assert fitted.naming < 0
+
+
+def test_an_ablation_has_a_row_for_each_kind_of_evidence() -> None:
+    rows = list(affinity.ablation(walls(), walls()))
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows][:3] == [
+        "by colour name alone",
+        "all",
+        "without hue and chroma",
+    ]
+    assert len({row.count("|") for row in rows}) == 1
 
 
 def test_fitting_finds_weights_that_serve_as_well() -> None:
