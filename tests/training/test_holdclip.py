@@ -149,12 +149,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(drawn: list[Example], tmp_p
     recipe = Recipe(0, 1e-3, {"drawn": 1.0}, batch=8, steps=50)
     checkpoint, log = tmp_path / "run.pt", tmp_path / "log.jsonl"
     holdclip.train(holdclip.new_model(config=SMALL), drawn, recipe, checkpoint, log)
-    fresh = holdclip.new_model(seed=1, config=SMALL)
-    kept = torch.load(checkpoint, weights_only=True)["model"]["visual.conv1.weight"]
-    longer = replace(recipe, steps=51)
-    holdclip.train(fresh, drawn, longer, checkpoint, log)
+    kept = torch.load(checkpoint, weights_only=True)["average"]["module.visual.conv1.weight"]
+    other = holdclip.new_model(seed=1, config=SMALL)
+    after = holdclip.train(other, drawn, replace(recipe, steps=51), checkpoint, log)
     assert len(log.read_text().splitlines()) == 1  # one step more, not fifty-one
-    assert (fresh.visual.conv1.weight - kept).abs().max() < 0.01
+    assert (after.visual.conv1.weight - kept).abs().max() < 0.01
 
 
 def test_the_whole_chain_from_rendered_walls_to_an_answer(drawn: list[Example], tmp_path: Path) -> None:
