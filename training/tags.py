@@ -23,7 +23,7 @@ from training.walls import WallSpec, render
 Tagged = tuple[NDArray[np.uint8], list[Box], dict[int, Tag]]
 """A picture, its holds' boxes, and which of them carry a card."""
 
-_SEED = 95_000
+_SEED = 97_000
 _FEWEST_HOLDS = 3
 _LARGEST = 40
 _BOTH: tuple[Tag, Tag] = ("start", "top")

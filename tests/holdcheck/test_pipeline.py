@@ -177,8 +177,11 @@ def test_only_the_largest_holds_are_kept_and_the_answer_says_so(tmp_path: Path) 
     assert result.statistics.truncated
 
 
-def test_without_clip_colours_come_from_lab_alone_and_the_answer_says_so(tmp_path: Path) -> None:
+def test_without_any_clip_colours_come_from_lab_alone_and_the_answer_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo = save(wall(640, 480), tmp_path / "photo.jpg")
+    monkeypatch.setattr(registry, "_BUNDLED_CLIP_FOLDER", tmp_path / "none")
     nowhere = SETTINGS.model_copy(update={"models_dir": tmp_path})
     result = answer(run(photo, registry.load(nowhere)))
     assert result.degraded
