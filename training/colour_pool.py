@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from holdcheck import colour
-from holdcheck.colour_score import ColourScore, figures, log_loss
+from holdcheck.colour_score import ColourScore, figures
 
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(31))
 
@@ -29,8 +29,17 @@ def pooled(lab: Floats, clip: Floats, weight: float) -> Floats:
 
 
 def best_weight(lab: Floats, clip: Floats, labels: Labels) -> float:
-    """The weight of WEIGHTS with the least negative log likelihood."""
-    return min(WEIGHTS, key=lambda weight: log_loss(pooled(lab, clip, weight), labels))
+    """The least of WEIGHTS whose negative log likelihood is within one standard error of the best.
+
+    The one-standard-error rule (Breiman, Friedman, Olshen & Stone 1984): of models that the data cannot tell
+    apart, the simplest. The error is that of the paired differences.
+    """
+    rows = np.arange(len(labels))
+    losses = np.stack([-np.log(pooled(lab, clip, weight)[rows, labels]) for weight in WEIGHTS])
+    best = losses[losses.mean(axis=1).argmin()]
+    worse = losses - best
+    error = worse.std(axis=1) / len(labels) ** 0.5
+    return WEIGHTS[int(np.argmax(worse.mean(axis=1) <= error))]
 
 
 def nested(lab: Floats, clip: Floats, labels: Labels, fold: Labels) -> Floats:

@@ -75,13 +75,13 @@ def cluster_examples(photos: int = 12) -> Examples:
 
 def test_a_fitted_model_names_what_it_learned() -> None:
     data = cluster_examples()
-    model = fit(data, np.ones(len(data.photos), dtype=bool), steps=60)
+    model = fit(data, np.ones(len(data.photos), dtype=bool), steps=60, seeds=(0,))
     assert (model(data.real[:, 1]).argmax(axis=1) == data.real_labels).all()
 
 
 def test_cross_validation_scores_the_named_crops_alone_and_keeps_photos_together() -> None:
     data = cluster_examples()
-    held = cross_validate(data, folds=3, steps=60)
+    held = cross_validate(data, folds=3, steps=60, seeds=(0,))
     assert len(held.answers) == data.scored.sum()
     assert (held.labels == data.real_labels[data.scored]).all()
     folds_of = Counter((photo, fold) for photo, fold in zip(data.photos[data.scored], held.fold, strict=True))
@@ -95,7 +95,7 @@ def test_no_answer_is_learned_from_its_own_photo() -> None:
     lying = data.photos == "p4"
     turned = np.where(data.real_labels == RED, GREEN, np.where(data.real_labels == GREEN, RED, BLUE))
     data.real_labels[lying] = turned[lying]
-    held = cross_validate(data, folds=3, steps=60)
+    held = cross_validate(data, folds=3, steps=60, seeds=(0,))
     mine = lying[data.scored]
     wrong = held.answers.argmax(axis=1) != held.labels
     assert wrong[mine].sum() == 2
@@ -114,7 +114,7 @@ def test_a_clip_that_knows_nothing_gets_no_weight() -> None:
     lab = rng.dirichlet(np.full(13, 0.3), 2000).astype(np.float32)
     labels = np.array([rng.choice(13, p=row / row.sum()) for row in lab.astype(float)])
     noise = rng.dirichlet(np.full(13, 0.3), 2000).astype(np.float32)
-    assert colour_pool.best_weight(lab, noise, labels) <= 0.05
+    assert colour_pool.best_weight(lab, noise, labels) == 0
 
 
 def test_a_clip_that_knows_as_much_gets_its_weight_and_helps() -> None:
