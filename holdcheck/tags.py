@@ -40,6 +40,10 @@ _FINE_STEPS = (0.8, 0.9, 1.0, 1.12, 1.25)
 _STROKE_STEPS = (0.92, 1.0, 1.08)
 _CONTRAST = 40
 """Grey levels between print and card: correlation alone sees words in bare wood."""
+_CARD_ASPECT = (1.4, 3.2)
+"""Width of a card by its height."""
+_PRINTED = 0.68
+"""Width of START on a card, as a share of the card's."""
 _REACH = 1.2
 """How far from its hold a card hangs, in median hold sizes."""
 _CLEARLY = 0.15
@@ -87,6 +91,7 @@ def read(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Card]:
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     size = _hold_size(boxes)
     places = _thinned(sorted(_places(grey, boxes, size), key=lambda place: -place.alike))
+    places += _cards_taken_for_holds(boxes)
     cards = [card for card in (_read_place(grey, place) for place in places) if card is not None]
     cards.sort(key=lambda card: -card.score)
     return [card for i, card in enumerate(cards) if not any(_same_place(card, other) for other in cards[:i])]
@@ -96,8 +101,9 @@ def is_card(box: Box, card: Card) -> bool:
     """Whether what was detected there is the card itself, and no hold that it hangs on."""
     x1, y1, x2, y2 = box
     x, y = card.center
+    letters = card.width / _ASPECT[card.tag]
     inside = x1 < x < x2 and y1 < y < y2
-    return inside and x2 - x1 < 2.5 * card.width and y2 - y1 < 1.4 * card.width
+    return inside and x2 - x1 < 2.2 * letters and y2 - y1 < 1.2 * letters
 
 
 def tagged(cards: Sequence[Card], boxes: Sequence[Box]) -> dict[int, Tag]:
@@ -151,6 +157,17 @@ def _places(grey: NDArray[np.uint8], boxes: Sequence[Box], size: float) -> Itera
         for y, x in np.argwhere(peaks).tolist():
             centre = ((x + columns / 2) / scale, (y + rows / 2) / scale)
             yield _Place(float(alike[y, x]), tag, centre, width / scale)
+
+
+def _cards_taken_for_holds(boxes: Sequence[Box]) -> list[_Place]:
+    """Boxes of a card's form: where such a one is a card, its word fills about two thirds of it."""
+    low, high = _CARD_ASPECT
+    return [
+        _Place(0.0, tag, ((x1 + x2) / 2, (y1 + y2) / 2), _PRINTED * (x2 - x1))
+        for x1, y1, x2, y2 in boxes
+        if low < (x2 - x1) / (y2 - y1) < high
+        for tag in _WORDS
+    ]
 
 
 def _near_holds(shape: tuple[int, ...], boxes: Sequence[Box], scale: float, size: float) -> NDArray[np.bool_]:

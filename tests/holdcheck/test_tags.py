@@ -113,6 +113,15 @@ def test_a_detected_card_is_told_from_a_hold_that_a_card_hangs_on() -> None:
     assert tags.is_card((33, 43, 67, 58), card)
     assert not tags.is_card((10, 10, 110, 90), card)
     assert not tags.is_card((80, 43, 114, 58), card)
+    # TOP is as narrow on a card of the same size.
+    assert tags.is_card((17, 30, 83, 70), Card("top", (50, 52), 28, 0.9))
+
+
+def test_a_detected_card_is_read_though_the_search_missed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tags, "_places", lambda *_: iter(()))
+    picture, places = board("START")
+    assert tags.read(picture, places) == []
+    assert [card.tag for card in tags.read(picture, [*places, (125, 141, 185, 163)])] == ["start"]
 
 
 def test_a_card_that_the_detector_took_for_a_hold_becomes_the_tag_of_its_hold(tmp_path: Path) -> None:
