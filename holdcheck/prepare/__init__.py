@@ -45,7 +45,7 @@ def prepare_clip(
     _require_packages()
     from holdcheck.prepare import clip
 
-    folder = models_dir / "clip" / slug(name)
+    folder = models_dir / "clip" / _folder_name(name)
     return clip.prepare_clip(
         name, folder, report, downloads=models_dir / "checkpoints", random_weights=random_weights
     )
@@ -58,8 +58,15 @@ def prepare_yolo(
     _require_packages()
     from holdcheck.prepare import yolo
 
-    folder = models_dir / "yolo" / slug(str(weights))
+    folder = models_dir / "yolo" / _folder_name(str(weights))
     return yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+
+
+def _folder_name(name: str) -> str:
+    folder = slug(name)
+    if not folder:  # the artefact would take the place of the folder that holds all of them
+        raise PrepareError(f"{name!r} has no letter or digit to name an artefact by; give the whole path")
+    return folder
 
 
 def _require_packages() -> None:

@@ -95,7 +95,12 @@ def open_clip_name(architecture: str) -> str:
     """What open_clip calls an Origin's architecture, for its factories of models and tokenizers."""
     if architecture == BUNDLED_CLIP:
         return f"{_LOCAL_DIR}{BUNDLED_MODELS / BUNDLED_CLIP}"
-    return architecture.removesuffix(_QUICK_GELU)
+    return architecture.removesuffix(_QUICK_GELU) if _is_quick(architecture) else architecture
+
+
+def _is_quick(architecture: str) -> bool:
+    """A folder's own configuration says which GELU it takes, whatever the folder is called."""
+    return architecture.endswith(_QUICK_GELU) and not architecture.startswith(_LOCAL_DIR)
 
 
 def load(architecture: str, checkpoint: Path, scratch: Path) -> Any:
@@ -131,14 +136,22 @@ def random_model(architecture: str, seed: int) -> Any:
 
 
 def create(architecture: str) -> Any:
-    """open_clip's model without weights; `-quickgelu` may be appended to any architecture."""
-    with _quiet():
-        return open_clip.create_model(
-            open_clip_name(architecture),
-            load_weights=False,
-            pretrained_text=False,
-            force_quick_gelu=architecture.endswith(_QUICK_GELU),
-        )
+    """open_clip's model without weights; `-quickgelu` may be appended to any architecture.
+
+    Raises:
+        PrepareError: open_clip cannot build it, as from a folder whose configuration is none.
+    """
+    try:
+        with _quiet():
+            return open_clip.create_model(
+                open_clip_name(architecture),
+                load_weights=False,
+                pretrained_text=False,
+                force_quick_gelu=_is_quick(architecture),
+            )
+    except Exception as error:  # a configuration of somebody's own fails in any of the towers' parts
+        reason = " ".join(str(error).split())[:200]
+        raise PrepareError(f"open_clip cannot build {architecture}: {reason}") from None
 
 
 class ImageTower(torch.nn.Module):

@@ -188,6 +188,36 @@ def as_folder(folder: Path, clip: Any) -> Path:
     return folder
 
 
+def test_a_folder_without_a_name_leaves_the_other_artefacts_alone(
+    tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(as_folder(tmp_path / "mine", tiny_clip.model()))
+    other = tmp_path / "models" / "clip" / "vit-b-32" / "model.ort"
+    other.parent.mkdir(parents=True)
+    other.write_text("another artefact")
+    with pytest.raises(PrepareError, match="whole path"):
+        prepare_clip(".", tmp_path / "models", lines.append)
+    assert other.is_file()
+
+
+def test_a_folder_may_be_called_as_open_clip_calls_its_quick_gelus(tmp_path: Path) -> None:
+    folder = as_folder(tmp_path / "mine-quickgelu", tiny_clip.model())
+    origin = towers.parse(str(folder))
+    assert towers.open_clip_name(origin.architecture) == f"local-dir:{folder}"
+    assert towers.input_size(towers.create(origin.architecture).visual) == tiny_clip.SIDE
+
+
+@pytest.mark.parametrize("config", ["{not json", "{}", '{"model_cfg": {"embed_dim": 64}}'])
+def test_a_folder_with_a_broken_configuration_is_one_line(
+    config: str, tmp_path: Path, lines: list[str]
+) -> None:
+    folder = as_folder(tmp_path / "mine", tiny_clip.model())
+    (folder / towers.FOLDER_CONFIG).write_text(config)
+    with pytest.raises(PrepareError, match="cannot build") as caught:
+        prepare_clip(str(folder), tmp_path, lines.append)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_folder_in_open_clips_own_form_is_prepared_as_open_clip_loads_it(
     tmp_path: Path, lines: list[str]
 ) -> None:
