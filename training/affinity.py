@@ -180,6 +180,7 @@ def _fit(count: int, settings: Settings) -> None:
 def _score(count: int, settings: Settings) -> None:
     print("| walls | outlines | pairs | same found | same right | adjusted Rand |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
+    estimates = []
     for twins, shadow in ((False, False), (True, False), (False, True), (True, True)):
         true, seen = _seen(walls_to_score(count, twins=twins, shadow=shadow), settings)
         rng = np.random.default_rng(1)
@@ -190,6 +191,21 @@ def _score(count: int, settings: Settings) -> None:
             ("detector's, crossed", [crossed(wall, rng) for wall in seen]),
         ):
             print(f"| {name} | {outlines} | {_figures(score(grouped, served))} |", flush=True)
+        estimates.append(f"Estimated from place, {name}, detector's outlines: {ends(seen)}.")
+    print("", *estimates, sep="\n")
+
+
+def ends(walls: Sequence[GroupedWall]) -> str:
+    """How often a problem's estimated start and top are true ones; no cards are read here."""
+    starts, tops = [], []
+    for wall in walls:
+        truth = {hold.id: tag for hold, tag in zip(wall.holds, wall.tags, strict=True)}
+        for draft in routes.group(wall.holds):
+            if draft.start_estimated:
+                starts.append(any(truth[number] == "start" for number in draft.start_ids))
+            if draft.top_estimated:
+                tops.append(all(truth[number] == "top" for number in draft.top_ids))
+    return f"start {np.mean(starts):.2f} of {len(starts)}, top {np.mean(tops):.2f} of {len(tops)}"
 
 
 def _figures(found: Agreement) -> str:

@@ -74,6 +74,14 @@ def test_fitting_finds_weights_that_serve_as_well() -> None:
     assert fitted.sideways < 0  # and so does a gap between columns
 
 
+def test_starts_and_tops_are_compared_with_the_truth() -> None:
+    wall = walls()[0]
+    found = affinity.ends([wall])
+    assert float(found.split()[1]) >= 0.5
+    untagged = replace(wall, tags=tuple(None for _ in wall.holds))
+    assert affinity.ends([untagged]).startswith("start 0.00 of ")
+
+
 def test_crossing_moves_problems_as_wholes_and_changes_no_colour() -> None:
     wall = walls()[0]
     moved = affinity.crossed(wall, np.random.default_rng(0))
