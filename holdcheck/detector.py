@@ -126,7 +126,9 @@ def decode(
     height, width = pixels_shape[:2]
     boxes = np.clip(boxes / scale, 0, np.array([width, height] * 2, dtype=np.float32))
     kinds = is_volume[labels]
+    # What lies in the letterbox's padding alone is clipped to nothing.
     kept = _suppress(boxes, scores)
+    kept = kept[(boxes[kept, 2:] > boxes[kept, :2]).all(axis=1)]
     kept = kept[_first_looks(boxes[kept], kinds[kept])]
     _, input_height, input_width, _ = letterboxed.image.shape
     return Detections(

@@ -142,7 +142,8 @@ class _Analysis:
         with self._timed("tags"):
             cards = tags.read(wall.pixels, [mask.bbox for mask in masks])
             holds = [mask for mask in masks if not any(tags.is_card(mask.bbox, card) for card in cards)]
-            tagged = tags.tagged(cards, [mask.bbox for mask in holds])
+            volumes = [row for row, mask in enumerate(holds) if mask.kind == "volume"]
+            tagged = tags.tagged(cards, [mask.bbox for mask in holds], volumes)
         return _Seen(
             wall,
             holds,

@@ -6,7 +6,7 @@ where that saw anything. A missed card leaves an estimate, a wrong one would be 
 are set so that no photo without a card showed one (docs/problems.md).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -100,17 +100,18 @@ def read(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Card]:
 def is_card(box: Box, card: Card) -> bool:
     """Whether what was detected there is the card itself, and no hold that it hangs on."""
     x1, y1, x2, y2 = box
-    x, y = card.center
     letters = card.width / _ASPECT[card.tag]
-    inside = x1 < x < x2 and y1 < y < y2
-    return inside and x2 - x1 < 2.2 * letters and y2 - y1 < 1.2 * letters
+    return _holds_centre(box, card) and x2 - x1 < 2.2 * letters and y2 - y1 < 1.2 * letters
 
 
-def tagged(cards: Sequence[Card], boxes: Sequence[Box]) -> dict[int, Tag]:
+def tagged(cards: Sequence[Card], boxes: Sequence[Box], volumes: Collection[int] = ()) -> dict[int, Tag]:
     """Which hold each card belongs to: position in `boxes` -> tag.
 
     A card mostly hangs under its hold, so of two holds as near, the upper one has it. A card that two holds
     could claim belongs to none, and a hold that gets both tags has neither: one was misread, or is another's.
+
+    Args:
+        volumes: positions of volumes. A card that is stuck on one speaks of a hold on it.
     """
     if not boxes:
         return {}
@@ -118,10 +119,17 @@ def tagged(cards: Sequence[Card], boxes: Sequence[Box]) -> dict[int, Tag]:
     found: dict[int, set[Tag]] = {}
     for card in cards:
         gaps = np.array([*(_gap(card, box) / size for box in boxes), np.inf])
+        gaps[[row for row in volumes if _holds_centre(boxes[row], card)]] = np.inf
         first, second = np.argsort(gaps, kind="stable")[:2].tolist()
-        if gaps[first] <= _REACH and gaps[second] - gaps[first] >= _CLEARLY:
+        if gaps[first] <= _REACH and gaps[second] >= gaps[first] + _CLEARLY:
             found.setdefault(first, set()).add(card.tag)
     return {index: next(iter(tags)) for index, tags in found.items() if len(tags) == 1}
+
+
+def _holds_centre(box: Box, card: Card) -> bool:
+    x1, y1, x2, y2 = box
+    x, y = card.center
+    return x1 < x < x2 and y1 < y < y2
 
 
 def _hold_size(boxes: Sequence[Box]) -> float:
@@ -144,6 +152,8 @@ def _same_place(one: Card, other: Card) -> bool:
 def _places(grey: NDArray[np.uint8], boxes: Sequence[Box], size: float) -> Iterator[_Place]:
     """What looks like a word on a small copy, near a hold and with some contrast."""
     scale = min(_COARSE_HOLD / size, _MAX_COARSE_SIDE / max(grey.shape), 1.0)
+    if scale * min(grey.shape) < 1:
+        return  # one hold fills a strip of a few pixels
     small = np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     searched = _near_holds(small.shape, boxes, scale, size) & (_contrast(small) >= _CONTRAST)
     for tag, width in ((tag, width) for tag in _WORDS for width in _COARSE_WIDTHS):

@@ -51,6 +51,13 @@ def test_boxes_are_clipped_to_the_photo() -> None:
     np.testing.assert_allclose(found.boxes, [[0, 0, 50, 50]])
 
 
+def test_what_lies_in_the_padding_alone_is_dropped() -> None:
+    boxed = letterbox(np.zeros((950, 1280, 3), dtype=np.uint8), 640)  # 475 rows of the network's 480
+    rows = raw((100, 478, 20, 4, 0.9, 0), (100, 472, 20, 12, 0.8, 0))
+    found = decode(rows, PROTOTYPES, boxed, (950, 1280, 3), NAMES, 0.25)
+    np.testing.assert_allclose(found.boxes, [[180, 932, 220, 950]], atol=0.1)
+
+
 def test_detections_under_the_confidence_are_dropped() -> None:
     rows = raw((100, 100, 20, 20, 0.24, 0), (300, 300, 20, 20, 0.26, 0))
     assert len(decode(rows, PROTOTYPES, letterbox(PHOTO, 640), PHOTO.shape, NAMES, 0.25)) == 1

@@ -103,6 +103,19 @@ def test_a_card_out_of_reach_belongs_to_no_hold() -> None:
     assert tags.tagged([Card("top", (200, 50), 24, 0.9)], [(40, 20, 60, 40)]) == {}
 
 
+def test_a_card_on_a_volume_belongs_to_the_hold_on_it() -> None:
+    volume, hold, other = (0.0, 0.0, 100.0, 100.0), (40.0, 50.0, 60.0, 66.0), (150.0, 50.0, 170.0, 66.0)
+    card = Card("start", (50, 72), 24, 0.9)
+    assert tags.tagged([card], [volume, hold, other], volumes=[0]) == {1: "start"}
+    under = Card("start", (50, 110), 24, 0.9)  # on the wall, not on the volume
+    assert tags.tagged([under], [volume, other], volumes=[0]) == {0: "start"}
+
+
+def test_a_strip_that_one_hold_fills_is_still_searched() -> None:
+    strip = np.full((1, 1600, 3), 120, dtype=np.uint8)
+    assert tags.read(strip, [(0, 0, 1600, 1)]) == []
+
+
 def test_a_hold_with_both_tags_has_neither() -> None:
     cards = [Card("start", (50, 50), 24, 0.9), Card("top", (50, 55), 20, 0.8)]
     assert tags.tagged(cards, [(40, 20, 60, 40)]) == {}
