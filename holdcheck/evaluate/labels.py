@@ -134,7 +134,10 @@ def _rows(file: Path) -> Iterator[list[float]]:
     try:
         for line in file.read_text().splitlines():
             if line.strip():
-                yield [float(value) for value in line.split()]
+                row = [float(value) for value in line.split()]
+                if not np.isfinite(row).all():
+                    raise ValueError(line)
+                yield row
     except FileNotFoundError:
         raise HoldcheckError(f"{file} is missing: each photo needs its boxes") from None
     except ValueError:
@@ -146,8 +149,9 @@ def _whole_truth(file: Path, count: int) -> WholeTruth:
         holds: list[dict[str, Any]] = json.loads(file.read_text())["holds"]
         problems = [NO_PROBLEM if hold["problem_id"] is None else hold["problem_id"] for hold in holds]
         colours = [COLOURS.index(hold["colour"]) if hold["colour"] in COLOURS else -1 for hold in holds]
+        truth = WholeTruth(np.array(problems, np.int64), np.array(colours, np.int64))
     except (ValueError, KeyError, TypeError):
         raise HoldcheckError(f"{file} is not a truth file as training.walls writes them") from None
     if len(holds) != count:
         raise HoldcheckError(f"{file}: {len(holds)} objects for {count} boxes")
-    return WholeTruth(np.array(problems, np.int64), np.array(colours, np.int64))
+    return truth

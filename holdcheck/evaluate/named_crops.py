@@ -48,12 +48,12 @@ def named_crops(dataset: Path) -> list[NamedCrop]:
     """The crops of `dataset/color_crops.csv`, outlined where their photo is in the data set.
 
     Raises:
-        HoldcheckError: a picture, a column or a number is missing; one line names it.
+        HoldcheckError: a picture, a column or a number is missing, or a box is none; one line names it.
     """
     try:
         with (dataset / TABLE).open(newline="") as file:
             return [_named_crop(dataset, row) for row in csv.DictReader(file)]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise HoldcheckError(
             f"{dataset / TABLE}: expected file,color,photo,wall_image,x0,y0,x1,y1 ({error})"
         ) from None
@@ -63,14 +63,19 @@ def _named_crop(dataset: Path, row: dict[str, str]) -> NamedCrop:
     pixels = _read(dataset / "color_crops" / row["file"])
     height, width = pixels.shape[:2]
     box = np.array([float(row[side]) for side in ("x0", "y0", "x1", "y1")])
+    x1, y1 = (int(v) for v in np.maximum(np.floor(box[:2]), 0))
+    x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), (width, height)))
+    if not ((box[2:] > box[:2]).all() and x1 < x2 and y1 < y2):
+        raise ValueError(f"{row['file']}: no box inside {width} x {height} pixels")
     inside = _outline_mask(dataset, row["wall_image"], pixels, box) if row["wall_image"] else None
     if inside is None:
         inside = np.zeros((height, width), dtype=np.uint8)
         centre, axes = (box[:2] + box[2:]) / 2, _ELLIPSE * (box[2:] - box[:2])
         cv2.ellipse(inside, (tuple(centre.tolist()), tuple(axes.tolist()), 0.0), 1, -1)
-    x1, y1 = (int(v) for v in np.maximum(np.floor(box[:2]), 0))
-    x2, y2 = (int(v) for v in np.minimum(np.ceil(box[2:]), (width, height)))
-    return NamedCrop(pixels, (x1, y1, x2, y2), inside[y1:y2, x1:x2].astype(bool), row["color"], row["photo"])
+    mask = inside[y1:y2, x1:x2].astype(bool)
+    if not mask.any():  # an ellipse of a fraction of a pixel
+        mask[:] = True
+    return NamedCrop(pixels, (x1, y1, x2, y2), mask, row["color"], row["photo"])
 
 
 def _outline_mask(

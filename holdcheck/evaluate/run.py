@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from holdcheck import image, registry
 from holdcheck.classifier import COLOURS, ModelInfo
 from holdcheck.detector import KINDS, Detections, Detector
-from holdcheck.errors import ModelNotPrepared
+from holdcheck.errors import HoldcheckError, ModelNotPrepared, PhotoError
 from holdcheck.evaluate import precision
 from holdcheck.evaluate.colours import ColourScores, score_crops
 from holdcheck.evaluate.figures import ANY, SIDES, SIZES
@@ -152,7 +152,10 @@ def _look(
 ) -> tuple[list[Truth], list[Found]]:
     truths, found = [], []
     for number, labels in enumerate(photos, start=1):
-        wall = image.decode(labels.photo, settings.max_image_size, settings.max_image_megapixels)
+        try:
+            wall = image.decode(labels.photo, settings.max_image_size, settings.max_image_megapixels)
+        except PhotoError as error:
+            raise HoldcheckError(f"{labels.photo}: {error}") from None
         height, width = wall.pixels.shape[:2]
         seen = detector.detect(wall.pixels)
         truths.append(truth_on(labels, (height, width), wall.original_width))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,8 +21,9 @@ from holdcheck.evaluate.labels import NO_PROBLEM, Truth, read_split, truth_on
 from holdcheck.evaluate.matching import Found, match, match_all
 from holdcheck.evaluate.named_crops import NamedCrop, named_crops
 from holdcheck.evaluate.precision import average_precision
-from holdcheck.evaluate.run import PhotoScore, one_kind
+from holdcheck.evaluate.run import PhotoScore, evaluate, one_kind
 from holdcheck.holds import HoldMask
+from holdcheck.settings import Settings
 
 Floats = NDArray[np.float32]
 SQUARE, HIT, ELSEWHERE = (100, 100, 140, 140), (102, 102, 142, 142), (300, 300, 340, 340)
@@ -158,6 +160,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 PHOTO = {"images/val/a.jpg": ""}
 BOX = {**PHOTO, "boxes/val/a.txt": "0 0.5 0.5 0.2 0.1\n"}
 HOLD = {"kind": "hold", "colour": "lime", "problem_id": 3}
+UNNUMBERED = json.dumps({"holds": [{**HOLD, "problem_id": "a"}]})
 
 
 def test_labels_are_read_row_for_row_in_fractions(tmp_path: Path) -> None:
@@ -194,6 +197,11 @@ def test_a_photo_without_polygons_has_none(tmp_path: Path) -> None:
         ({**PHOTO, "boxes/val/a.txt": "0 0.5 0.5 0.1\n"}, "class cx cy w h"),
         ({**PHOTO, "boxes/val/a.txt": "2 0.5 0.5 0.1 0.1\n"}, "neither 0 .hold. nor 1"),
         ({**PHOTO, "boxes/val/a.txt": "hold 0.5 0.5 0.1 0.1\n"}, "no number"),
+        ({**PHOTO, "boxes/val/a.txt": "0 nan 0.5 0.1 0.1\n"}, "no number"),
+        (
+            {**BOX, "truth/val/a.json": json.dumps({"holds": [{**HOLD, "problem_id": "a"}]})},
+            "not a truth file",
+        ),
         ({**BOX, "polygons/val/a.txt": ""}, "0 outlines for 1 boxes"),
         ({**BOX, "polygons/val/a.txt": "0 0.1 0.1 0.2 0.2\n"}, "x3 y3"),
         ({**BOX, "truth/val/a.json": "{}"}, "not a truth file"),
@@ -316,6 +324,31 @@ def test_a_missing_crop_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"color_crops.csv": "name,colour\nred_1.jpg,red\n"})
     with pytest.raises(HoldcheckError, match="expected file,color"):
         named_crops(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row", ["1,1", "90,90,99,99", "5,5,5,9", "9,9,5,5", "nan,1,9,9"], ids=lambda row: row.replace(",", " ")
+)
+def test_a_crop_without_a_box_is_named(row: str, tmp_path: Path) -> None:
+    (tmp_path / "color_crops").mkdir()
+    cv2.imwrite(str(tmp_path / "color_crops" / "red.png"), np.full((20, 30, 3), 90, np.uint8))
+    head = "file,color,photo,wall_image,x0,y0,x1,y1\n"
+    write(tmp_path, {"color_crops.csv": f"{head}red.png,red,p1,,{row}\n"})
+    with pytest.raises(HoldcheckError, match=r"color_crops\.csv: expected file,color"):
+        named_crops(tmp_path)
+
+
+def test_a_crop_thinner_than_a_pixel_still_has_a_mask(tmp_path: Path) -> None:
+    (tmp_path / "color_crops").mkdir()
+    cv2.imwrite(str(tmp_path / "color_crops" / "red.png"), np.full((20, 30, 3), 90, np.uint8))
+    head = "file,color,photo,wall_image,x0,y0,x1,y1\n"
+    write(tmp_path, {"color_crops.csv": f"{head}red.png,red,p1,,5.6,2,5.9,18\n"})
+    assert named_crops(tmp_path)[0].mask.any()
+
+
+def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HoldcheckError, match=r"a\.jpg: .*empty"):
+        evaluate(write(tmp_path, BOX), "val", Settings(_env_file=None, models_dir=tmp_path))
 
 
 # The sheet of the worst photos
