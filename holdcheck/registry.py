@@ -142,11 +142,15 @@ def _choose_classifier(settings: Settings) -> tuple[Classifier | None, str | Non
             log.info("the bundled %s names colours; `make models` prepares %s", bundled.info.name, wanted)
             return bundled, None
         if bundled is not None:
-            log.warning("[CLIP-FALLBACK] %s The bundled %s answers.", problem, bundled.info.name)
-            return bundled, f"{problem} The bundled {bundled.info.name} answers instead."
-    problem = " ".join(filter(None, (problem, bundled_problem)))
+            log.warning("[CLIP-FALLBACK] %s The bundled %s answers.", _sentence(problem), bundled.info.name)
+            return bundled, f"{_sentence(problem)} The bundled {bundled.info.name} answers instead."
+    problem = " ".join(_sentence(reason) for reason in (problem, bundled_problem) if reason)
     log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", problem)
     return None, problem
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith(".") else f"{reason}."
 
 
 def _clip_folder(settings: Settings) -> Path:

@@ -84,7 +84,7 @@ def test_a_corrupt_clip_is_a_step_down_though_it_is_the_default(
     assert models.infos[1].name == "holdclip"
     assert models.degraded
     assert not models.component_status.clip
-    assert "sha256" in str(models.error_reason)
+    assert "sha256; prepare it again. The bundled holdclip answers" in str(models.error_reason)
     assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
 
 
