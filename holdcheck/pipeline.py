@@ -133,10 +133,6 @@ class _Analysis:
             )
         with self._timed("detection"):
             found = detector.detect(wall.pixels)
-        # The detector's moment is over: what it held must be back before CLIP's weights come in.
-        detector.release_pages()
-        mapping.release(mapping.library_mappings())
-        memory.trim()
         with self._timed("masks"):
             masks = decode_masks(keep_largest(found, self.settings.max_holds), wall.pixels.shape)
         with self._timed("tags"):
@@ -144,6 +140,10 @@ class _Analysis:
             holds = [mask for mask in masks if not any(tags.is_card(mask.bbox, card) for card in cards)]
             volumes = [row for row, mask in enumerate(holds) if mask.kind == "volume"]
             tagged = tags.tagged(cards, [mask.bbox for mask in holds], volumes)
+        # Finding is over: what it took must be back before CLIP's weights come in.
+        detector.release_pages()
+        mapping.release(mapping.library_mappings())
+        memory.trim()
         return _Seen(
             wall,
             holds,
