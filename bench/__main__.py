@@ -1,5 +1,6 @@
 """`make bench`: the usual stack and this service side by side, on the same photos, one thread each."""
 
+import argparse
 import json
 import sys
 import tempfile
@@ -31,6 +32,7 @@ Figures = dict[str, float]
 
 def main() -> int:
     """Measure, print the table, write build/bench.json; 1 where a bar is missed."""
+    argparse.ArgumentParser(prog="python -m bench", description=__doc__).parse_args()
     photos, models = wall_photos(), random_models()
     naive_rounds, our_rounds = [], []
     for number in range(_ROUNDS):

@@ -67,7 +67,7 @@ def group(holds: Sequence[ColouredHold]) -> list[ProblemDraft]:
     Average linkage (Sokal & Michener 1958) of the log-odds that two holds belong to one problem: the two
     groups whose members have the highest mean are joined, as long as it is above zero. So the photo decides
     how many problems there are, and each two groups left are more likely two problems than one. Volumes, and
-    holds that stand alone without a colour, join none. In another order, holds give the same problems.
+    groups of holds that all lack a colour, make none. In another order, holds give the same problems.
     """
     climbable = sorted((hold for hold in holds if hold.kind == "hold"), key=lambda hold: hold.id)
     if not climbable:
