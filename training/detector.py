@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from holdcheck import torchvision_shim
+from training.checkpoints import save_weights, save_whole
 from training.datasets import CropRecipe, Photo, collate, load_split, random_crop
 from training.paste import SOME, paste
 
@@ -199,7 +200,7 @@ class Run:
             "step": self.step,
             "elapsed": self.elapsed,
         }
-        _save_whole(state, self.checkpoint)
+        save_whole(state, self.checkpoint)
         save_model(self.average.ema, self.folder / "ema.pt")
         save_weights(self.average.ema, self.folder / "ema.safetensors")
 
@@ -251,12 +252,6 @@ def _to_float(value: Any) -> Any:
     return value
 
 
-def _save_whole(value: object, path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(value, part)
-    part.replace(path)
-
-
 def save_model(model: nn.Module, path: Path) -> None:
     """Write a model as ultralytics' own checkpoints look, so that `YOLO(path)` loads it."""
     from copy import deepcopy
@@ -266,20 +261,7 @@ def save_model(model: nn.Module, path: Path) -> None:
     copy.criterion = None  # it holds a local class, which cannot be pickled, and no one needs it again
     arguments = {"task": "segment", "model": "yolo11n-seg.yaml", "imgsz": 640}
     copy.args = arguments
-    _save_whole({"model": copy, "ema": None, "train_args": arguments, "epoch": -1, "optimizer": None}, path)
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the state dict alone in float16, as the project bundles it: half the size, and no pickle."""
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
-    part = path.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(path)
+    save_whole({"model": copy, "ema": None, "train_args": arguments, "epoch": -1, "optimizer": None}, path)
 
 
 def _arguments() -> argparse.Namespace:

@@ -32,6 +32,7 @@ from holdcheck.classifier import COLOURS
 from holdcheck.prepare import prompts
 from holdcheck.runtime import towers  # makes torchvision importable, which open_clip needs
 from training import holdclip_captions, holdclip_crops
+from training.checkpoints import save_whole
 from training.holdclip_captions import Captions
 from training.holdclip_crops import Example
 
@@ -227,7 +228,7 @@ def train(
                 with log.open("a") as file:
                     file.write(trainer.progress.line() + "\n")
             if checkpoint is not None:
-                _save_aside(trainer.state(), checkpoint)
+                save_whole(trainer.state(), checkpoint)
     trained: Any = trainer.average.module.cpu().eval()
     trained.token_embedding = _embedding(
         vocabulary.index_copy(0, used, trained.token_embedding.weight.detach())
@@ -325,12 +326,6 @@ def _tokens(texts: Sequence[str], context: int) -> torch.Tensor:
     """(T, L), as short as the longest caption."""
     tokens: torch.Tensor = open_clip.SimpleTokenizer(context_length=context)(list(texts))
     return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1]
-
-
-def _save_aside(state: Any, path: Path) -> None:
-    aside = path.with_suffix(".part")
-    torch.save(state, aside)
-    aside.rename(path)
 
 
 @torch.inference_mode()
@@ -475,7 +470,7 @@ def _pretrain(arguments: argparse.Namespace) -> None:
     recipe = replace(PRETRAIN, minutes=arguments.minutes, backgrounds=tuple(arguments.background))
     begin = _load(arguments.start) if arguments.start else new_model()
     model = train(begin, data.others, recipe, out / "run.pt", out / "log.jsonl")
-    _save_aside(model.state_dict(), out / "pretrained.pt")
+    save_whole(model.state_dict(), out / "pretrained.pt")
 
 
 def _validate(arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.checkpoints import save_weights, save_whole
 from training.datasets import Photo, load_split
 from training.segmenter_crops import Crop, CropRecipe, crop_of, network_input
 from training.segmenter_cutouts import Cutout, cutouts_of, paste
@@ -210,9 +211,7 @@ class Run:
             "step": self.step,
             "elapsed": self.elapsed,
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.checkpoint)
+        save_whole(state, self.checkpoint)
         save_weights(self.average, self.folder / "segmenter.safetensors")
 
     def resume(self) -> None:
@@ -247,19 +246,6 @@ class Run:
         row = {"step": self.step, "elapsed": round(self.elapsed, 1), "loss": round(loss, 5)}
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the state dict in float16 as safetensors."""
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
-    part = path.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(path)
 
 
 def pseudo_objects(photos: Sequence[Photo], root: Path, least: float) -> list[tuple[Photo, int]]:

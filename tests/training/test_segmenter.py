@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from training.checkpoints import save_weights
 from training.datasets import Photo, load_split
 from training.segmenter import (
     CropSegmenter,
@@ -20,7 +21,6 @@ from training.segmenter import (
     mask_loss,
     outlined,
     pseudo_objects,
-    save_weights,
 )
 from training.segmenter_crops import SIDE, CropRecipe
 
