@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backend.event_log import Line
@@ -25,6 +25,8 @@ class Event:
     data: Mapping[str, Any]
     """What the step adds. Of an `error`: `code`, and `detail` in English."""
     memory: MemoryUsage
+    at: float = field(default_factory=time.time)
+    """Seconds since the epoch. Not monotonic: a job outlives a process."""
 
 
 @dataclass(slots=True)
@@ -61,8 +63,8 @@ class Narrator:
         else:
             message = step_message(event.step, self.language, data)
             self.progress = max(self.progress, event.progress)
-        # Not monotonic: it goes on across restarts. A clock that is set back stands still here.
-        self.elapsed_ms = max(self.elapsed_ms, round(1000 * (time.time() - self.created_at)))
+        # A clock that is set back stands still here.
+        self.elapsed_ms = max(self.elapsed_ms, round(1000 * (event.at - self.created_at)))
         wire = {
             "job_id": self.job_id,
             "seq": self.seq,
