@@ -341,13 +341,13 @@ class Jobs:
             except Unavailable:
                 await self._commit(live, last)
                 live.feed.cut(last)
-        await asyncio.to_thread(self.files.drop_photo, live.record.id)
         self._part_with(live)
 
     async def _end(self, live: _Live, last: Event) -> None:
         await live.feed.end(last, lambda: self._commit(live, last))
 
     async def _commit(self, live: _Live, last: Event) -> None:
+        """Note the end in the store; from then on nobody needs the photo."""
         outcome = self._outcome(last)
         while True:
             try:
@@ -358,6 +358,7 @@ class Jobs:
                     break  # the next start reads the end from the log
                 await asyncio.sleep(_STORE_RETRY_S)
         live.record = _with(live.record, outcome)
+        await asyncio.to_thread(self.files.drop_photo, live.record.id)
 
     def _outcome(self, last: Event) -> Outcome:
         now = time.time()

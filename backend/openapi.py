@@ -274,7 +274,7 @@ def post_job_responses() -> dict[int | str, _Json]:
 
 
 def events_responses() -> dict[int | str, _Json]:
-    rest = {204: {"description": "The job has ended, and everything is told"}}
+    rest: dict[int | str, _Json] = {204: {"description": "The job has ended, and everything is told"}}
     return {
         200: _events(),
         **rest,
