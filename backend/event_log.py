@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.job_files import storage_errors, write_all
+from backend.job_files import storage_errors, sync, write_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def append(file: Path, lines: Sequence[Line], at: int, *, synced: bool = False) 
             write_all(descriptor, data)
             if synced:
                 os.fsync(descriptor)
+                sync(file.parent)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(descriptor, at)

@@ -41,11 +41,13 @@ class Narrator:
     progress: int = 0
     elapsed_ms: int = 0
 
-    def resume(self, last: Line, *, gap: bool) -> None:
+    def resume(self, last: Line | None, *, gap: bool) -> None:
         """Go on after what an earlier process told."""
-        told = json.loads(last.json)
-        self.seq = last.seq + (POWER_CUT_GAP if gap else 0)
-        self.progress, self.elapsed_ms = told["progress"], told["elapsed_ms"]
+        if last is not None:
+            told = json.loads(last.json)
+            self.seq, self.progress, self.elapsed_ms = last.seq, told["progress"], told["elapsed_ms"]
+        if gap:
+            self.seq += POWER_CUT_GAP
 
     def tell(self, event: Event) -> Line:
         """The next line; progress and time never fall."""

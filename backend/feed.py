@@ -37,6 +37,7 @@ class Feed:
         self._writing: asyncio.Task[None] | None = None
         self._ended = False
         self._last_word: Line | None = None
+        self._cut_at = 0
         self._changed = asyncio.Event()
 
     def tell(self, event: Event) -> None:
@@ -63,8 +64,11 @@ class Feed:
         self._close(None)
 
     def cut(self, event: Event) -> None:
-        """End the readers' streams with a word that is not kept."""
-        if not self._ended:
+        """End the readers' streams with a word that is not kept, after what has been told so far."""
+        if self._writing is not None:
+            # Its number must be that of the last line that readers see.
+            self._writing.add_done_callback(lambda _: self.cut(event))
+        elif not self._ended:
             self._close(self._narrator.aside(event))
 
     async def read(self, after: int) -> AsyncIterator[Line]:
@@ -73,14 +77,15 @@ class Feed:
         try:
             while True:
                 # Before the look: what changes after it wakes us.
-                changed, ended, size = self._changed, self._ended, self._size
+                changed, ended, last_word = self._changed, self._ended, self._last_word
+                size = self._size if last_word is None else self._cut_at
                 while (line := await asyncio.to_thread(reader.next, size)) is not None:
                     yield line
                 if ended:
                     break
                 await changed.wait()
-            if self._last_word is not None:
-                yield self._last_word
+            if last_word is not None:
+                yield last_word
         finally:
             reader.close()
 
@@ -112,6 +117,7 @@ class Feed:
     def _close(self, last_word: Line | None) -> None:
         self._ended = True
         self._last_word = last_word
+        self._cut_at = self._size
         self._wake()
 
     def _wake(self) -> None:

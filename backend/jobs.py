@@ -82,6 +82,7 @@ class Jobs:
         self._live: dict[str, _Live] = {}
         self._accepting = 0
         self._draining = False
+        self._stopping = False
         self._more = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._consumer: asyncio.Task[None] | None = None
@@ -117,6 +118,7 @@ class Jobs:
 
     async def stop(self) -> None:
         """Put the running job back, at its next batch; the caller bounds the wait for it."""
+        self._stopping = True
         self.drain(0)
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -127,6 +129,8 @@ class Jobs:
             await self._consumer
         while self._tasks:
             await asyncio.wait(self._tasks)
+        for live in self._live.values():
+            await live.feed.flush()
         await self._store.close()
 
     # --- what requests ask --------------------------------------------------------------------------------
@@ -169,7 +173,7 @@ class Jobs:
         live = self._live.get(job_id)
         record = live.record if live is not None else await self._store.get(job_id)
         if record is None or record.owner != owner:
-            raise JobNotFound("There is no such job: it never was, has expired, or was deleted.")
+            raise JobNotFound(_NO_SUCH_JOB)
         return record
 
     async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
@@ -186,6 +190,17 @@ class Jobs:
         """The events after the one numbered `after`, to the job's end or this process's."""
         live = self._live.get(job_id)
         return live.feed.read(after) if live is not None else replay(self.files.events(job_id), after)
+
+    async def result(self, job_id: str) -> bytes:
+        """The result of a job that is done, as JSON.
+
+        Raises:
+            JobNotFound: it expired or was deleted meanwhile.
+        """
+        try:
+            return await asyncio.to_thread(self.files.result(job_id).read_bytes)
+        except FileNotFoundError:
+            raise JobNotFound(_NO_SUCH_JOB) from None
 
     async def wait(self, job_id: str) -> None:
         """Return when the job has ended, or cannot end in this process."""
@@ -286,6 +301,9 @@ class Jobs:
         if live.cancelled:
             return None
         live.record = replace(record, status="running", attempts=record.attempts + 1)
+        if self._stopping:
+            await self._put_back(live)
+            return None
         photo = self.files.photo(record.id)
         analysis = live.analysis = self._engine.analyze(Job(record.id, photo, record.wall_angle))
         last = await self._relay(live, analysis)
@@ -355,7 +373,7 @@ class Jobs:
                 break
             except Unavailable:
                 if self._draining:
-                    break  # the next start reads the end from the log
+                    return  # the next start reads the end from the log
                 await asyncio.sleep(_STORE_RETRY_S)
         live.record = _with(live.record, outcome)
         await asyncio.to_thread(self.files.drop_photo, live.record.id)
@@ -379,17 +397,22 @@ class Jobs:
             self._announce()
         now = time.time()
         outcome = Outcome("cancelled", now, now + self._settings.job_ttl_s, JobCancelled.code, _CANCELLED)
-        await self._store.finish(record.id, outcome)
-        live.record = _with(record, outcome)
-        live.feed.cut(failure(JobCancelled.code, _CANCELLED, memory.snapshot()))
-        live.over.set()
-        self._background(self._erase_when_stopped(live))
+        try:
+            await self._store.finish(record.id, outcome)
+        finally:
+            live.record = _with(record, outcome)
+            live.feed.cut(failure(JobCancelled.code, _CANCELLED, memory.snapshot()))
+            live.over.set()
+            self._background(self._erase_when_stopped(live, outcome))
 
-    async def _erase_when_stopped(self, live: _Live) -> None:
+    async def _erase_when_stopped(self, live: _Live, outcome: Outcome) -> None:
         if live.analysis is not None:
             await live.analysis.aclose()
         await live.feed.flush()
         await asyncio.to_thread(self.files.erase, live.record.id)
+        with suppress(Unavailable):
+            # Again, where a full disk did not take it: there is room now.
+            await self._store.finish(live.record.id, outcome)
         self._part_with(live)
 
     def _part_with(self, live: _Live) -> None:
@@ -421,8 +444,7 @@ class Jobs:
             await asyncio.to_thread(self.files.drop_photo, record.id)
             return
         narrator = _narrator(record)
-        if last is not None:
-            narrator.resume(last, gap=not self._same_boot)
+        narrator.resume(last, gap=not self._same_boot)
         live = self._adopt(record, narrator, size)
         if record.status == "running" and record.attempts >= MAX_ATTEMPTS:
             await self._set_aside(live)
@@ -477,6 +499,7 @@ class Jobs:
         task.add_done_callback(self._tasks.discard)
 
 
+_NO_SUCH_JOB = "There is no such job: it never was, has expired, or was deleted."
 _CANCELLED = "The analysis was cancelled, and its photo and results are erased."
 
 

@@ -190,7 +190,10 @@ class SqliteStore:
         return await self._call(lambda connection: [JobRecord(*row) for row in connection.execute(query)])
 
     async def start(self, job_id: str, at: float) -> None:
-        change = "UPDATE jobs SET status = 'running', started_at = ?, attempts = attempts + 1 WHERE id = ?"
+        change = (
+            "UPDATE jobs SET status = 'running', started_at = ?, attempts = attempts + 1 "
+            "WHERE id = ? AND status IN ('queued', 'running')"
+        )
         await self._write(lambda connection: connection.execute(change, (at, job_id)), synced=False)
 
     async def requeue(self, job_id: str, *, attempts: int) -> None:

@@ -45,8 +45,7 @@ async def analyze(request: Request, job: AcceptedJob, service: ServiceDep, owner
 async def _answer(request: Request, service: Service, job: JobRecord) -> Response:
     if job.status == "done":
         # As it lies on the disk: up to a megabyte of contours, validated where it was made.
-        body = await asyncio.to_thread(service.jobs.files.result(job.id).read_bytes)
-        return Response(body, media_type="application/json")
+        return Response(await service.jobs.result(job.id), media_type="application/json")
     if job.status == "failed":
         assert job.error_code is not None
         return respond_with_code(job.error_code, job.error_message or "", request.state.request_id)

@@ -1,6 +1,5 @@
 """An analysis apart from its connection: start it, ask for it, follow it, delete it."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from backend.deps import AcceptedJob, OwnerDep, ServiceDep
 from backend.errors import JobCancelled, JobNotFound, LastEventIdInvalid
 from backend.event_log import Line
 from backend.messages import error_message, negotiate
-from backend.service import Service
 from backend.sse import EventStream
 from backend.store import JobRecord, Status
 from holdcheck.result import Result
@@ -73,7 +71,9 @@ async def post_job(job: AcceptedJob, response: Response) -> AcceptedAnswer:
 )
 async def get_job(job_id: str, request: Request, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
-    body = await asyncio.to_thread(_body, job, service, request.headers.get("accept-language"))
+    result = await service.jobs.result(job.id) if job.status == "done" else b"null"
+    position = service.jobs.position(job.id) if job.status == "queued" else None
+    body = _body(job, position, _error(job, request.headers.get("accept-language")), result)
     return Response(body, media_type="application/json")
 
 
@@ -122,15 +122,14 @@ def _event_number(last_event_id: str) -> int:
     return int(last_event_id)
 
 
-def _body(job: JobRecord, service: Service, accept_language: str | None) -> bytes:
+def _body(job: JobRecord, position: int | None, error: dict[str, str] | None, result: bytes) -> bytes:
     """The result goes in as it lies on the disk: it may be a megabyte."""
-    result = service.jobs.files.result(job.id).read_bytes() if job.status == "done" else b"null"
     answer = {
         "job_id": job.id,
         "status": job.status,
         "created_at": datetime.fromtimestamp(job.created_at, UTC).isoformat(timespec="milliseconds"),
-        "position": service.jobs.position(job.id) if job.status == "queued" else None,
-        "error": _error(job, accept_language),
+        "position": position,
+        "error": error,
     }
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
     return text.encode()[:-1] + b',"result":' + result + b"}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from backend.engine import Job
 from backend.events import Event, failure
@@ -10,7 +11,7 @@ from holdcheck import memory, registry
 from holdcheck.registry import Models
 
 SHORT = ("upload", "detection", "complete")
-_DATA = {
+_DATA: dict[str, dict[str, Any]] = {
     "complete": {"result": {"statistics": {"total_problems": 0, "holds_kept": 0}, "hold_data": []}},
     "detection_complete": {"holds_count": 0, "holds_kept": 0, "truncated": False},
 }

@@ -1,5 +1,6 @@
 """A job's events on the disk: exact after a kill, cut back to what is whole after a power cut."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
     end = event_log.append(file, LINES[:1], 0)
 
     def half(descriptor: int, data: bytes) -> None:
-        event_log.os.write(descriptor, data[:5])
+        os.write(descriptor, data[:5])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(event_log, "write_all", half)

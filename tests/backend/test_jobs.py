@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend import event_log, jobs
+from backend import data_dir, event_log, jobs
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -23,10 +24,13 @@ from backend.errors import (
     StorageUnavailable,
 )
 from backend.event_log import Line
+from backend.events import Event, Narrator, failure
+from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
+from holdcheck import memory
 from tests.backend.engines import ScriptedEngine
 
 
@@ -246,6 +250,46 @@ def test_a_running_job_is_cancelled_at_its_next_batch(tmp_path: Path) -> None:
     _run(test)
 
 
+def test_a_cancellation_that_the_disk_does_not_note_at_once_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        async with _house(tmp_path, held=True) as house:
+            job = await house.post()
+            finish, refusals = house.store.finish, iter([True])
+
+            async def reluctant(job_id: str, outcome: Outcome) -> bool:
+                if next(refusals, False):
+                    raise StorageFull("no room")
+                return await finish(job_id, outcome)
+
+            monkeypatch.setattr(house.store, "finish", reluctant)
+            with pytest.raises(StorageFull):
+                await house.jobs.delete(job)
+            house.engine.go()
+            async with asyncio.timeout(10):
+                while house.files.job_ids() or house.jobs._live:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert (await house.jobs.find(job.id, "")).status == "cancelled"
+
+    _run(test)
+
+
+def test_a_word_that_is_not_kept_comes_after_what_was_told_before_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        feed = Feed(tmp_path / "events", Narrator("id", "en", time.time()), 0, lambda _: None)
+        usage = memory.snapshot()
+        for _ in range(3):
+            feed.tell(Event("upload", 5, {}, usage))
+        feed.cut(failure("shutting_down", "bye", usage))
+        await feed.flush()
+        feed.tell(Event("detection", 10, {}, usage))  # it goes on, unheard
+        await feed.flush()
+        assert [line.seq async for line in feed.read(0)] == [1, 2, 3, 3]
+
+    _run(test)
+
+
 def test_a_job_that_has_ended_is_erased(tmp_path: Path) -> None:
     async def test() -> None:
         async with _house(tmp_path) as house:
@@ -314,7 +358,8 @@ def test_a_killed_process_leaves_jobs_that_the_next_one_finishes(tmp_path: Path)
     _run(test)
 
 
-def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [0, 10, 10_000])
+def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path, left: int) -> None:
     async def test() -> None:
         killed = House(tmp_path, held=True)
         await killed.open()
@@ -322,11 +367,11 @@ def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path) -> None:
         await killed.until(job.id, "running")
         await killed.die()
         file = killed.files.events(job.id)
-        file.write_bytes(file.read_bytes() + b"\0" * 100)
+        file.write_bytes(file.read_bytes()[:left] + b"\0" * 100)
         async with _house(tmp_path, same_boot=False) as house:
             rest = await house.events(job.id, 7)  # a client may have seen what the disk has lost
             assert _steps(rest) == ["queued", "upload", "detection", "complete"]
-            assert rest[0]["seq"] > 10_000
+            assert rest[0]["seq"] >= 10_000
 
     _run(test)
 
@@ -513,9 +558,7 @@ def test_the_data_dir_notices_another_boot(tmp_path: Path) -> None:
     assert not first.same_boot
     (tmp_path / "lock").write_text("another boot")
     # The lock itself is the kernel's: a new descriptor of this process would be refused, so look at the note.
-    from backend import data_dir
-
-    descriptor = data_dir.os.open(tmp_path / "lock", data_dir.os.O_RDWR)
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR)
     assert not data_dir._note_boot(descriptor)
     assert data_dir._note_boot(descriptor)
-    data_dir.os.close(descriptor)
+    os.close(descriptor)

@@ -112,7 +112,7 @@ def test_one_owners_key_names_one_job(tmp_path: Path) -> None:
 def test_a_cancelled_job_forgets_photo_and_key(tmp_path: Path) -> None:
     async def test(jobs: SqliteStore) -> None:
         await jobs.add(JOB)
-        await jobs.finish("one", Outcome("cancelled", NOW, NOW + 9, "cancelled", "bye"))
+        await jobs.finish("one", Outcome("cancelled", NOW, NOW + 3600, "cancelled", "bye"))
         gone = await jobs.get("one")
         assert gone is not None
         assert (gone.photo_sha256, gone.idempotency_key) == ("", None)
