@@ -7,7 +7,7 @@ comes back reads from where it was, and what came before a restart is as good as
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from backend import event_log
@@ -71,7 +71,7 @@ class Feed:
         elif not self._ended:
             self._close(self._narrator.aside(event))
 
-    async def read(self, after: int) -> AsyncIterator[Line]:
+    async def read(self, after: int) -> AsyncGenerator[Line, None]:
         """The events after the one numbered `after`: those that were, then those that come."""
         reader = await asyncio.to_thread(Reader, self._file, after)
         try:
@@ -125,7 +125,7 @@ class Feed:
         self._changed = asyncio.Event()
 
 
-async def replay(file: Path, after: int) -> AsyncIterator[Line]:
+async def replay(file: Path, after: int) -> AsyncGenerator[Line, None]:
     """The events of a job that has ended."""
     reader = await asyncio.to_thread(Reader, file, after)
     try:

@@ -17,7 +17,7 @@ from backend.errors import StorageFull, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-OUTPUT_ALLOWANCE = 2 * 2**20
+OUTPUT_ALLOWANCE = 3 * 2**20
 """What a job may write beside its photo, bytes: 500 holds with their contours, and the events about them."""
 _FOLDERS = ("inputs", "interim", "outputs")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -186,7 +186,7 @@ class Jobs:
     def load(self) -> QueueLoad:
         return QueueLoad(running=int(self._pace.running), waiting=len(self._queue))
 
-    def follow(self, job_id: str, after: int) -> AsyncIterator[Line]:
+    def follow(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
         """The events after the one numbered `after`, to the job's end or this process's."""
         live = self._live.get(job_id)
         return live.feed.read(after) if live is not None else replay(self.files.events(job_id), after)

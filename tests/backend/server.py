@@ -42,7 +42,7 @@ class Server:
         """Those on its disk, arriving ones included."""
         return list(self.data_dir.glob("jobs/*/inputs/*"))
 
-    def wait_until_photos_are_gone(self, within_s: float = 10) -> None:
+    def wait_until_photos_are_gone(self, within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
         while self.photos():
             assert time.monotonic() < deadline, self.photos()

@@ -119,7 +119,7 @@ def test_one_key_with_another_photo_is_refused(server: Server, wall: bytes) -> N
     assert (other.status_code, problem(other)["code"]) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.parametrize("key", ["", " ", '""', "two words", "x" * 256])
+@pytest.mark.parametrize("key", ["", '""', "two words", "x" * 256])
 def test_a_key_that_is_none_is_refused(server: Server, wall: bytes, key: str) -> None:
     answer = server.post(wall, "/api/jobs", headers={"Idempotency-Key": key})
     assert (answer.status_code, problem(answer)["code"]) == (400, "idempotency_key_invalid")

@@ -1,5 +1,7 @@
 """When a place in a full queue will be free."""
 
+import time
+
 import pytest
 
 from backend import queue
@@ -9,7 +11,7 @@ from backend.queue import Pace
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(queue.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 
