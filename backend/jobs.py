@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,7 +33,7 @@ from backend.feed import Feed, replay
 from backend.job_files import JobFiles
 from backend.queue import Pace, Queue, QueueLoad
 from backend.settings import ServiceSettings
-from backend.store import JobRecord, JobStore, Outcome
+from backend.store import JobRecord, JobStore, Outcome, Status
 from holdcheck import memory
 from holdcheck.errors import HoldcheckError
 
@@ -93,10 +93,7 @@ class Jobs:
     async def recover(self) -> None:
         """Take up what the last process left. Before the first request, and before the models are there."""
         await self._sweep()
-        known = await self._store.ids()
-        for job_id in await asyncio.to_thread(self.files.job_ids):
-            if job_id not in known:
-                await asyncio.to_thread(self.files.erase, job_id)
+        await asyncio.to_thread(self._tidy, await self._store.statuses())
         self._pace.learn(await self._store.recent_durations(_MEASURED))
         for record in await self._store.unfinished():
             await self._revive(record)
@@ -462,6 +459,15 @@ class Jobs:
         detail = f"The server died {attempts} times during this analysis; it is not tried again."
         live.settling = True
         await self._settle(live, failure(JobCrashed.code, detail, memory.snapshot()))
+
+    def _tidy(self, statuses: Mapping[str, Status]) -> None:
+        """Finish what the last process did not come to: uploads, cancellations, and the photos of ended jobs."""
+        for job_id in self.files.job_ids():
+            status = statuses.get(job_id, "cancelled")
+            if status == "cancelled":
+                self.files.erase(job_id)
+            elif status in ("done", "failed"):
+                self.files.drop_photo(job_id)
 
     # --- expiring -----------------------------------------------------------------------------------------
 

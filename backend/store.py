@@ -99,7 +99,9 @@ class JobStore(Protocol):
 
     async def expired(self, now: float) -> list[str]: ...
 
-    async def ids(self) -> set[str]: ...
+    async def statuses(self) -> dict[str, Status]:
+        """Every job that is known, expired ones included."""
+        ...
 
     async def recent_durations(self, count: int) -> list[float]:
         """Seconds that the latest finished jobs took, newest first."""
@@ -218,9 +220,9 @@ class SqliteStore:
         query = "SELECT id FROM jobs WHERE expires_at <= ? ORDER BY expires_at"
         return await self._call(lambda connection: [row[0] for row in connection.execute(query, (now,))])
 
-    async def ids(self) -> set[str]:
-        query = "SELECT id FROM jobs"
-        return await self._call(lambda connection: {row[0] for row in connection.execute(query)})
+    async def statuses(self) -> dict[str, Status]:
+        query = "SELECT id, status FROM jobs"
+        return await self._call(lambda connection: dict(connection.execute(query).fetchall()))
 
     async def recent_durations(self, count: int) -> list[float]:
         query = (

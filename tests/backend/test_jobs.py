@@ -324,7 +324,7 @@ def test_an_expired_job_vanishes_by_itself(tmp_path: Path) -> None:
                     await asyncio.sleep(0.02)
             with pytest.raises(JobNotFound):
                 await house.jobs.find(job.id, "")
-            assert await house.store.ids() == set()
+            assert await house.store.statuses() == {}
 
     _run(test)
 
@@ -419,10 +419,17 @@ def test_what_a_killed_process_had_not_accepted_or_not_yet_erased_is_erased(tmp_
         killed = House(tmp_path)
         await killed.open()
         killed.files.create(str(uuid.uuid4())).write_bytes(b"half a photo")
+        done, cancelled = await killed.post(), await killed.post()
+        await killed.until(done.id, "done")
+        await killed.until(cancelled.id, "done")
+        await killed.store._call(lambda c: c.execute("UPDATE jobs SET status = 'cancelled' WHERE number = 2"))
+        for job in (done, cancelled):
+            killed.files.photo(job.id).write_bytes(b"as if killed before it was deleted")
         await killed.die()
         async with _house(tmp_path) as house:
-            assert house.files.job_ids() == []
-            assert house.files.used_bytes == 0
+            assert house.files.job_ids() == [done.id]
+            assert not house.files.photo(done.id).exists()
+            assert house.files.result(done.id).exists()
 
     _run(test)
 

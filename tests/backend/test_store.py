@@ -128,10 +128,10 @@ def test_an_expired_job_is_not_there_even_before_it_is_removed(tmp_path: Path) -
         assert await jobs.get("one") is None
         assert await jobs.by_key("owner", "key") is None
         assert await jobs.expired(NOW) == ["one"]
-        assert await jobs.ids() == {"one"}
+        assert await jobs.statuses() == {"one": "done"}
         assert (await jobs.add(replace(JOB, id="two"))).id == "two"
         await jobs.remove("two")
-        assert await jobs.ids() == set()
+        assert await jobs.statuses() == {}
 
     _with_store(tmp_path, test)
 
