@@ -461,7 +461,7 @@ class Jobs:
         await self._settle(live, failure(JobCrashed.code, detail, memory.snapshot()))
 
     def _tidy(self, statuses: Mapping[str, Status]) -> None:
-        """Finish what the last process did not come to: uploads, cancellations, and the photos of ended jobs."""
+        """Finish what the last process had no time for: half uploads, cancellations, photos of ended jobs."""
         for job_id in self.files.job_ids():
             status = statuses.get(job_id, "cancelled")
             if status == "cancelled":
