@@ -19,7 +19,7 @@ from tests.cgroup import MemoryCgroup
 
 ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
-_START_S = 60.0
+_START_S = 120.0
 _MAIN = "import sys; from backend.__main__ import main; sys.exit(main())"
 LEFT_BY_A_KILLED_SERVER = "01234567-89ab-4def-8123-456789abcdef"
 

@@ -2,13 +2,42 @@
 
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from holdcheck.result import Result
-from tests.backend.server import Server, problem
+from tests.backend.conftest import StartServer
+from tests.backend.server import Server, problem, start
+
+_FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake"}
+_SLOWLY = """
+import time
+from holdcheck import pipeline
+analyze = pipeline.analyze
+def slowly(*arguments, should_stop, **named):
+    for event in analyze(*arguments, should_stop=should_stop, **named):
+        yield event
+        end = time.monotonic() + 3
+        while time.monotonic() < end and not should_stop():
+            time.sleep(0.02)
+pipeline.analyze = slowly
+"""
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer) -> Server:
+    """What finds the holds does not matter here."""
+    return start_server(**_FAKES)
+
+
+@pytest.fixture(scope="module")
+def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("slow"), _FAKES, prelude=_SLOWLY)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
