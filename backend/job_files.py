@@ -49,13 +49,14 @@ class JobFiles:
 
         Raises:
             StorageFull: there is none, by MAX_DATA_MB or on the disk.
+            StorageUnavailable: the disk does not say.
         """
         wanted = photo_bytes + OUTPUT_ALLOWANCE
         with self._lock:
             needed = self._reserved + wanted + jobs_ahead * OUTPUT_ALLOWANCE
             if self._used + needed > self._max_bytes:
                 raise StorageFull("The server keeps as much as it may (MAX_DATA_MB): try again later.", 60)
-            if shutil.disk_usage(self._folder).free < needed:
+            if self._free_bytes() < needed:
                 log.error("the disk is full: photos are refused")
                 raise StorageFull("The server's disk is full: try again later.", 60)
             self._reserved += wanted
@@ -72,9 +73,6 @@ class JobFiles:
             StorageFull, StorageUnavailable: the disk does not take them.
         """
         with storage_errors():
-            if not self._folder.is_dir():
-                # Somebody tidied up under a running server.
-                make_private(self._folder)
             job = self._folder / job_id
             for folder in (job, *(job / name for name in _FOLDERS)):
                 folder.mkdir(mode=0o700)
@@ -140,6 +138,12 @@ class JobFiles:
     def job_ids(self) -> list[str]:
         """The names of all folders."""
         return [entry.name for entry in self._folder.iterdir() if entry.is_dir()]
+
+    def _free_bytes(self) -> int:
+        with storage_errors():
+            # Somebody may have tidied up under a running server.
+            make_private(self._folder)
+            return shutil.disk_usage(self._folder).free
 
     def _add(self, size: int) -> None:
         with self._lock:

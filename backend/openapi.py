@@ -301,9 +301,23 @@ def install(app: FastAPI) -> None:
             app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
                 Problem.model_json_schema()
             )
+            _drop_validation_errors(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _drop_validation_errors(schema: _Json) -> None:
+    """Parameters here are strings that the routes themselves look at: FastAPI's own 422 never comes."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            responses = operation["responses"]
+            if "HTTPValidationError" in str(
+                responses.get("422", {}).get("content", {}).get("application/json")
+            ):
+                del responses["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
 
 
 def _media() -> _Json:

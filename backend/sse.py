@@ -19,8 +19,8 @@ class EventStream(StreamingResponse):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, lines: AsyncIterator[Line]) -> None:
-        super().__init__(_frames(lines), headers=_HEADERS)
+    def __init__(self, lines: AsyncIterator[Line], status_code: int = 200) -> None:
+        super().__init__(_frames(lines), status_code, _HEADERS)
 
 
 def frame(line: Line) -> bytes:

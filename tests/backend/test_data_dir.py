@@ -83,16 +83,16 @@ def test_a_full_disk_is_507_until_there_is_room(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_during_an_upload_is_507_too(tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path) as server:
+    with _small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path, MAX_UPLOAD_MB="1") as server:
 
         def filling() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + b"x" * 100_000
             with (server.data_dir / "ballast").open("wb", 0) as ballast, suppress(OSError):
                 while ballast.write(b"x" * 65536):
                     pass
-            yield b"x" * 2**20
+            yield b"x" * 500_000
 
-        headers = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(2 * 2**20)}
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
         answer = httpx.post(f"{server.url}/api/jobs", content=filling(), headers=headers, timeout=30)
         assert (answer.status_code, problem(answer)["code"]) == (507, "storage_full")
         assert server.photos() == []
@@ -113,8 +113,8 @@ def test_a_disk_that_fails_otherwise_is_503_with_a_code_of_its_own(tmp_path: Pat
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[Server]:
-    server = start(folder, {})
+def _started(folder: Path, **settings: str) -> Iterator[Server]:
+    server = start(folder, settings)
     try:
         yield server
     finally:
