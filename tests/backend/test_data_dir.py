@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +88,8 @@ def test_a_disk_that_fills_up_during_an_upload_is_507_too(tmp_path: Path) -> Non
 
         def filling() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + b"x" * 100_000
+            while not server.photos():
+                time.sleep(0.01)
             with (server.data_dir / "ballast").open("wb", 0) as ballast, suppress(OSError):
                 while ballast.write(b"x" * 65536):
                     pass
