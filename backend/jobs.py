@@ -5,6 +5,7 @@ anybody hears that it has ended. What lies between is done again after a crash.
 """
 
 import asyncio
+import contextvars
 import json
 import logging
 import time
@@ -56,6 +57,8 @@ class _Live:
 
     record: JobRecord
     feed: Feed
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Of the request that brought it: its id is in the log lines of the analysis."""
     position: int | None = None
     analysis: Analysis | None = None
     cancelled: bool = False
@@ -302,7 +305,8 @@ class Jobs:
             await self._put_back(live)
             return None
         photo = self.files.photo(record.id)
-        analysis = live.analysis = self._engine.analyze(Job(record.id, photo, record.wall_angle))
+        job = Job(record.id, photo, record.wall_angle)
+        analysis = live.analysis = live.context.run(self._engine.analyze, job)
         last = await self._relay(live, analysis)
         if last is not None:
             self._settle_soon(live, last)

@@ -112,6 +112,7 @@ class Victim:
     def stop(self) -> int:
         assert self._process is not None
         self._process.terminate()
+        self._log.close()
         return self._process.wait(60)
 
 
@@ -127,11 +128,12 @@ class Client(threading.Thread):
         self._http = httpx.Client(timeout=60)
 
     def run(self) -> None:
-        while not self._enough.is_set():
-            job = self._post(str(uuid.uuid4()))
-            self.jobs.append(job)
-            while not job.events or job.end not in ("complete", "error"):
-                self._follow(job)
+        with self._http:
+            while not self._enough.is_set():
+                job = self._post(str(uuid.uuid4()))
+                self.jobs.append(job)
+                while job.end not in ("complete", "error"):
+                    self._follow(job)
 
     def _post(self, key: str) -> Followed:
         while True:
