@@ -74,6 +74,11 @@ class House:
                 await asyncio.sleep(0.005)
         return record
 
+    async def until_an_event_is_kept(self, job_id: str) -> None:
+        lines = self.jobs.follow(job_id, 0)
+        await anext(lines)
+        await lines.aclose()
+
     async def until_photo_is_gone(self, job_id: str) -> None:
         async with asyncio.timeout(20):
             while self.files.photo(job_id).exists():  # noqa: ASYNC110
@@ -365,6 +370,7 @@ def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path, left: int) -> N
         await killed.open()
         job = await killed.post()
         await killed.until(job.id, "running")
+        await killed.until_an_event_is_kept(job.id)
         await killed.die()
         file = killed.files.events(job.id)
         file.write_bytes(file.read_bytes()[:left] + b"\0" * 100)
@@ -402,6 +408,7 @@ def test_an_end_that_only_the_log_knows_is_the_end(tmp_path: Path, step: str, st
         await killed.open()
         job = await killed.post()
         await killed.until(job.id, "running")
+        await killed.until_an_event_is_kept(job.id)
         await killed.die()
         file = killed.files.events(job.id)
         told = {"step": step, "code": "photo_corrupt", "message": "It is.", "progress": 100, "elapsed_ms": 1}
