@@ -15,13 +15,16 @@ from starlette.requests import ClientDisconnect
 
 from backend import __version__, errors, openapi
 from backend.data_dir import DataDir
+from backend.engine import InProcessEngine
+from backend.job_files import JobFiles
+from backend.jobs import Jobs
 from backend.limits import LingeringClose
 from backend.logs import log_models
-from backend.queue import InProcessEngine
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, health, page
+from backend.routers import analyze, health, jobs, page
 from backend.service import Service
 from backend.settings import ServiceSettings
+from backend.store import SqliteStore
 from holdcheck.errors import HoldcheckError
 
 log = logging.getLogger(__name__)
@@ -36,8 +39,12 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     Raises:
         BlockingIOError: another server uses DATA_DIR.
         OSError: DATA_DIR cannot be used.
+        StoreUnusable: the jobs that are kept in it cannot be.
     """
+    engine = InProcessEngine(settings)
     data_dir = DataDir(settings.data_dir)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes)
+    store = SqliteStore(data_dir.store)
     app = FastAPI(
         title="holdcheck",
         version=__version__,
@@ -46,8 +53,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redoc_url=None,
         openapi_tags=openapi.TAGS,
     )
-    app.state.service = Service(settings, InProcessEngine(settings), data_dir)
+    app.state.service = Service(
+        settings, engine, Jobs(settings, engine, store, files, same_boot=data_dir.same_boot)
+    )
     app.include_router(analyze.router)
+    app.include_router(jobs.router)
     app.include_router(health.router)
     app.include_router(page.router)
     openapi.install(app)
@@ -61,9 +71,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Listen at once, load meanwhile: /livez answers, /readyz follows."""
     service: Service = app.state.service
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io"))
+    await service.jobs.recover()
     loading = asyncio.create_task(_load_models(service))
     yield
     loading.cancel()
+    await service.jobs.stop()
     await service.engine.stop()
 
 
@@ -76,6 +88,8 @@ async def _load_models(service: Service) -> None:
         service.load_error = "The models could not be loaded: the log says why."
         return
     log_models(service.engine.models, time.perf_counter() - start)
+    if service.engine.models is not None and service.engine.models.ready:
+        service.jobs.start()
 
 
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
@@ -87,9 +101,15 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Accept-Language", "Content-Type", "Last-Event-ID", REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=[
+                "Accept-Language",
+                "Content-Type",
+                "Idempotency-Key",
+                "Last-Event-ID",
+                REQUEST_ID_HEADER,
+            ],
+            expose_headers=[REQUEST_ID_HEADER, "Location", "Retry-After"],
         )
 
 

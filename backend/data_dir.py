@@ -1,23 +1,16 @@
-"""DATA_DIR: one server's at a time. Photos lie in its `uploads` while they wait and are analysed."""
+"""DATA_DIR: one server's at a time. It knows whether the machine has lost power since the last one."""
 
-import errno
 import fcntl
-import logging
 import os
 import re
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from backend.errors import StorageFull, StorageUnavailable
-
-log = logging.getLogger(__name__)
+from backend.job_files import make_private
 
 _LOCK_NAME = "lock"
 _UPLOADS_NAME = "uploads"
 _PHOTO_NAME = re.compile(r"[0-9a-f]{32}")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class DataDir:
@@ -31,8 +24,9 @@ class DataDir:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._uploads = folder / _UPLOADS_NAME
         folder.mkdir(parents=True, exist_ok=True)
+        self.jobs = folder / "jobs"
+        self.store = folder / "jobs.sqlite3"
         # A bare descriptor, which nothing closes: the lock would go with it.
         descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -40,63 +34,29 @@ class DataDir:
         except OSError:
             os.close(descriptor)
             raise
-        self._uploads.mkdir(mode=0o700, exist_ok=True)
-        self._uploads.chmod(0o700)
-        self.drop_photos()
-
-    def drop_photos(self) -> None:
-        """Delete what a server left in it: only files of names that `new_photo` makes."""
-        for entry in self._uploads.iterdir():
-            if _PHOTO_NAME.fullmatch(entry.name) and not entry.is_dir():
-                entry.unlink(missing_ok=True)
-
-    def new_photo(self) -> Path:
-        """A name that says nothing and that no client chose."""
-        return self._uploads / uuid.uuid4().hex
+        self.same_boot = _note_boot(descriptor)
+        """Whether everything that the last server wrote is there, also what it did not wait for."""
+        make_private(self.jobs)
+        _drop_old_uploads(folder / _UPLOADS_NAME)
 
 
-def create_photo(photo: Path) -> int:
-    """A descriptor to write to, for its owner only.
-
-    Raises:
-        StorageFull, StorageUnavailable: the disk does not take it.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with _storage_errors():
-        try:
-            return os.open(photo, flags, 0o600)
-        except FileNotFoundError:
-            # Somebody tidied up under a running server.
-            photo.parent.mkdir(mode=0o700, exist_ok=True)
-            return os.open(photo, flags, 0o600)
-
-
-def append(descriptor: int, data: bytes) -> None:
-    """Write all of it.
-
-    Raises:
-        StorageFull, StorageUnavailable: the disk does not take it.
-    """
-    view = memoryview(data)
-    with _storage_errors():
-        while view:
-            view = view[os.write(descriptor, view) :]
-
-
-def drop_photo(photo: Path) -> None:
-    """Delete it if it is there. A disk that fails here hides no earlier error."""
+def _note_boot(descriptor: int) -> bool:
+    """Compare the boot that the lock file names with this one, and name this one."""
     try:
-        photo.unlink(missing_ok=True)
-    except OSError as error:
-        log.error("a photo could not be deleted: %s", error)
+        boot = _BOOT_ID.read_bytes().strip()
+    except OSError:
+        return False
+    # Not synced: a power cut that loses it loses nothing, the next boot's name is another one.
+    noted = os.pread(descriptor, 64, 0)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, boot, 0)
+    return noted == boot
 
 
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        log.error("a photo cannot be stored: %s", error)
-        if error.errno in _FULL:
-            raise StorageFull("The server's disk is full: try again later.", 60) from None
-        raise StorageUnavailable("The server cannot store photos now: try again later.", 60) from None
+def _drop_old_uploads(uploads: Path) -> None:
+    """Photos that an earlier version left, which kept them here: only files of names that it made."""
+    if not uploads.is_dir():
+        return
+    for entry in uploads.iterdir():
+        if _PHOTO_NAME.fullmatch(entry.name) and not entry.is_dir():
+            entry.unlink(missing_ok=True)

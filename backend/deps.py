@@ -1,24 +1,27 @@
 """What routes depend on. Whatever is wrong with an upload is an HTTP error here, before any stream starts."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import re
+import time
+import uuid
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 
-from backend.data_dir import drop_photo
-from backend.errors import UnknownWallAngle
-from backend.jobs import Job
-from backend.messages import DEFAULT_LANGUAGE, negotiate
-from backend.queue import Analysis
+from backend.errors import IdempotencyKeyInvalid, UnknownWallAngle
+from backend.limits import ENVELOPE_BYTES
+from backend.messages import negotiate
 from backend.service import Service
 from backend.settings import ServiceSettings
+from backend.store import JobRecord
 from backend.upload import receive_upload
 from holdcheck import image, memory
 from holdcheck.errors import PhotoNeedsTooMuchMemory
 from holdcheck.result import WallAngle
+
+_IDEMPOTENCY_KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
+"""A structured string, as the draft standard has it, or the same without its quotes, as most clients send."""
 
 
 def get_service(request: Request) -> Service:
@@ -28,44 +31,57 @@ def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-async def posted_job(request: Request, service: ServiceDep) -> AsyncIterator[Job]:
-    """Receive a photo and look at its header; the file is gone when the request is over, however it ends."""
-    settings = service.settings
-    photo = service.data_dir.new_photo()
-    try:
-        # Before the body: nobody uploads 20 MB to hear that there is no room.
-        with service.upload():
-            fields = await receive_upload(request, photo, settings.max_upload_bytes)
-            wall_angle = _wall_angle(fields.get("wall_angle"))
-            await asyncio.to_thread(_probe, photo, settings, service.engine.room_mb)
-        yield Job(photo, wall_angle, DEFAULT_LANGUAGE)
-    finally:
-        drop_photo(photo)
+def owner() -> str:
+    """Whose jobs a request may see: those without an owner, as long as there are no keys."""
+    return ""
 
 
-JobDep = Annotated[Job, Depends(posted_job)]
+OwnerDep = Annotated[str, Depends(owner)]
 
 
-async def streamed_analysis(
-    request: Request, response: Response, service: ServiceDep, job: JobDep
-) -> AsyncIterator[Analysis]:
-    """The events of the posted job, worded in the client's language. A client that leaves cancels it."""
-    # Joins the no-cache of FastAPI's stream. A proxy that compresses would hold events back.
-    response.headers["Cache-Control"] = "no-store, no-transform"
-    language = negotiate(request.headers.get("accept-language"))
-    localised = Job(job.photo, job.wall_angle, language, job.id)
-    async with aclosing(service.engine.analyze(localised)) as analysis:
-        yield analysis
+async def accepted_job(request: Request, service: ServiceDep, owner: OwnerDep) -> JobRecord:
+    """Receive a photo, look at its header, and take it as a job; or find the one that it is already."""
+    key = _idempotency_key(request)
+    # Who only asks again for what was accepted needs no place in the queue.
+    known = key is not None and await service.jobs.by_key(owner, key) is not None
+    # Before the body: nobody uploads 20 MB to hear that there is no room.
+    with service.upload(_expected_bytes(request, service.settings), known=known):
+        job_id = str(uuid.uuid4())
+        photo = await asyncio.to_thread(service.jobs.files.create, job_id)
+        handed_over = False
+        try:
+            upload = await receive_upload(request, photo, service.settings.max_upload_bytes)
+            wall_angle = _wall_angle(upload.fields.get("wall_angle"))
+            await asyncio.to_thread(_probe, photo, service.settings, service.engine.room_mb)
+            language = negotiate(request.headers.get("accept-language"))
+            record = JobRecord(job_id, time.time(), language, wall_angle, owner, key, upload.sha256)
+            handed_over = True
+            return await service.jobs.submit(record)
+        finally:
+            if not handed_over:
+                # Not on a thread: a request that is being cancelled does not get to wait for one.
+                service.jobs.files.discard(job_id)
 
 
-async def plain_analysis(service: ServiceDep, job: JobDep) -> AsyncIterator[Analysis]:
-    """The same for an answer without messages, whose errors are in English as all HTTP errors are."""
-    async with aclosing(service.engine.analyze(job)) as analysis:
-        yield analysis
+AcceptedJob = Annotated[JobRecord, Depends(accepted_job)]
 
 
-StreamedAnalysis = Annotated[Analysis, Depends(streamed_analysis)]
-PlainAnalysis = Annotated[Analysis, Depends(plain_analysis)]
+def _idempotency_key(request: Request) -> str | None:
+    offered = request.headers.get("idempotency-key")
+    if offered is None:
+        return None
+    match = _IDEMPOTENCY_KEY.fullmatch(offered.strip())
+    if match is None:
+        raise IdempotencyKeyInvalid(
+            "Idempotency-Key takes 1 to 255 visible ASCII characters, such as a UUID."
+        )
+    return match[1]
+
+
+def _expected_bytes(request: Request, settings: ServiceSettings) -> int:
+    declared = request.headers.get("content-length", "")
+    most = settings.max_upload_bytes + ENVELOPE_BYTES
+    return min(int(declared), most) if declared.isdecimal() else most
 
 
 def _wall_angle(value: str | None) -> WallAngle | None:

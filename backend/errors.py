@@ -7,8 +7,15 @@ HoldcheckError (holdcheck.errors)
       |    |-- MalformedUpload    the multipart body cannot be parsed
       |    |-- PhotoMissing       no photo in it
       |    |-- UnknownWallAngle   wall_angle is none of the known ones
+      |    |-- IdempotencyKeyInvalid  the header holds no key
+      |    |-- IdempotencyKeyReused   the key came before, with another photo
       |    `-- UploadTimedOut     the body stopped coming, or came too slowly
-      |-- JobTimedOut             the analysis took longer than JOB_TIMEOUT_S
+      |-- JobError                of one job
+      |    |-- JobNotFound        no such job, not any more, or not yours
+      |    |-- JobCancelled       its owner deleted it before it ended
+      |    |-- JobCrashed         the process died of it, twice
+      |    |-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
+      |    `-- LastEventIdInvalid no number of an event
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
@@ -58,8 +65,41 @@ class UploadTimedOut(UploadError):
     code = "upload_timed_out"
 
 
-class JobTimedOut(ServiceError):
+class IdempotencyKeyInvalid(UploadError):
+    code = "idempotency_key_invalid"
+
+
+class IdempotencyKeyReused(UploadError):
+    code = "idempotency_key_reused"
+
+
+class JobError(ServiceError):
+    code = "job_error"
+
+
+class JobNotFound(JobError):
+    code = "job_not_found"
+
+
+class JobCancelled(JobError):
+    code = "cancelled"
+
+
+class JobCrashed(JobError):
+    code = "job_crashed"
+
+
+class JobTimedOut(JobError):
     code = "job_timed_out"
+
+    @staticmethod
+    def after(limit_s: float) -> str:
+        """What to say of it."""
+        return f"The analysis took longer than {limit_s:g} s and was ended."
+
+
+class LastEventIdInvalid(JobError):
+    code = "last_event_id_invalid"
 
 
 class Unavailable(ServiceError):
@@ -110,6 +150,12 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     PhotoMissing: (422, "The photo is missing"),
     UnknownWallAngle: (422, "wall_angle is unknown"),
     UploadTimedOut: (408, "The upload took too long"),
+    IdempotencyKeyInvalid: (400, "The Idempotency-Key is invalid"),
+    IdempotencyKeyReused: (422, "The Idempotency-Key was used for another photo"),
+    JobNotFound: (404, "There is no such job"),
+    JobCancelled: (410, "The job was cancelled"),
+    JobCrashed: (500, "The analysis failed repeatedly"),
+    LastEventIdInvalid: (400, "The Last-Event-ID is invalid"),
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),

@@ -24,25 +24,58 @@ a model has no real weights, so that the answer means nothing. `error_reason` sa
 
 This page takes its styles and scripts from a CDN; the description itself, `/openapi.json`, needs none."""
 
-STREAM_DESCRIPTION = """Answers `text/event-stream`: each event has an `id:` and one line of JSON in `data:`,
-with `job_id seq step progress message elapsed_ms memory` and what its step adds.
+STREAM_DESCRIPTION = """Answers `text/event-stream`: each event has an `id:` and one line of JSON in
+`data:`, with `job_id seq step progress message elapsed_ms memory` and what its step adds.
 
-Steps in order: `queued` (`position`: analyses ahead of yours; repeated while waiting), `upload`, `detection`,
-`detection_complete` (`holds_count`, `holds_kept`, `truncated`), `clustering` (`done`, `total`; per batch),
-`clustering_complete` (`problems_count`), `analysis`, `analysis_complete`, `result_stats` (`statistics`),
-`result_holds` (`hold_data`), `result_problems` (`problems`), `complete` (`result`: the whole of it).
-`progress` never falls; 100 comes once, with `complete`. A failure after the stream began is `error` with
-`code` and `message`.
+Steps in order: `queued` (`position`: analyses ahead of yours; repeated while waiting), `upload`,
+`detection`, `detection_complete` (`holds_count`, `holds_kept`, `truncated`), `clustering` (`done`, `total`;
+per batch), `clustering_complete` (`problems_count`), `analysis`, `analysis_complete`, `result_stats`
+(`statistics`), `result_holds` (`hold_data`), `result_problems` (`problems`), `complete` (`result`: the
+whole of it). `progress` never falls; 100 comes once, with `complete`. A failure after the stream began is
+`error` with `code` and `message`.
 
-`message` is Korean or English by `Accept-Language`. Closing the stream cancels the analysis.
+`message` is Korean or English by `Accept-Language`. The analysis is a job: closing the stream does not end
+it, and `GET /api/jobs/{job_id}/events` with `Last-Event-ID` goes on where it broke. When the server is
+stopped, the stream ends with `error`, code `shutting_down`, whose `id` is that of the event before: resume
+once it is back.
 `curl -N -F image=@photo.jpg http://localhost:8000/api/analyze-stream`"""
+
+ANALYZE_DESCRIPTION = """The same as `complete` carries in the stream. A client that hangs up does not end
+the analysis: with an `Idempotency-Key`, sending the same photo again answers with the same job."""
+
+POST_JOB_DESCRIPTION = """Answers when the photo is safe on the disk: from then on the job ends, whatever
+happens to the connection, the process or the power. The same photo with the same `Idempotency-Key`, within
+the lifetime of its job, answers with that job; another photo with it is 422.
+
+The photo is deleted when the analysis ends; the result and the events are kept for JOB_TTL_S."""
+
+EVENTS_DESCRIPTION = """The events of `POST /api/analyze-stream`, those that were and then those that come:
+all of them, or with `Last-Event-ID` those after it, none missing and none twice. A comment every 15 seconds
+keeps the line open.
+
+204 where the job has ended and nothing is left to tell. After a restart of the server the steps begin
+again, under higher numbers; `progress` does not fall."""
+
+DELETE_DESCRIPTION = """A queued job is cancelled at once, a running one at its next batch; `status` is
+`cancelled` from now on, and open streams end with `error`, code `cancelled`. A job that has ended is gone:
+404 from now on."""
 
 TAGS = [
     {"name": "analyze", "description": "A photo in; holds, colours and problems out."},
+    {"name": "jobs", "description": "The same apart from the connection: come back, and miss nothing."},
     {"name": "health", "description": "How the service is."},
 ]
 
 UPLOAD_BODY: _Json = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 257},
+            "description": "names this photo's job: sent again, it answers with the same job",
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -61,7 +94,7 @@ UPLOAD_BODY: _Json = {
                 }
             }
         },
-    }
+    },
 }
 
 _MEMORY: _Json = {
@@ -126,6 +159,17 @@ RESULT_EXAMPLE: _Json = {
     "memory": _MEMORY,
 }
 
+ACCEPTED_EXAMPLE: _Json = {"job_id": _JOB_ID, "status": "queued"}
+
+JOB_EXAMPLE: _Json = {
+    "job_id": _JOB_ID,
+    "status": "done",
+    "created_at": "2026-11-21T08:20:01.123+00:00",
+    "position": None,
+    "result": RESULT_EXAMPLE,
+    "error": None,
+}
+
 HEALTH_EXAMPLE: _Json = {
     "status": "ok",
     "version": "0.1.0",
@@ -165,6 +209,12 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.ShuttingDown: "The server is shutting down: try again in a moment.",
     errors.StorageFull: "The server's disk is full: try again later.",
     errors.StorageUnavailable: "The server cannot store photos now: try again later.",
+    errors.IdempotencyKeyInvalid: "Idempotency-Key takes 1 to 255 visible ASCII characters, such as a UUID.",
+    errors.IdempotencyKeyReused: "This Idempotency-Key came with another photo or wall_angle.",
+    errors.JobNotFound: "There is no such job: it never was, has expired, or was deleted.",
+    errors.JobCancelled: "The analysis was cancelled, and its photo and results are erased.",
+    errors.JobCrashed: "The server died 2 times during this analysis; it is not tried again.",
+    errors.LastEventIdInvalid: "Last-Event-ID takes the `id` of an event of this job.",
     errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
     HoldcheckError: errors.INTERNAL_DETAIL,
 }
@@ -182,6 +232,8 @@ _UPLOAD_ERRORS = (
     errors.PhotoMissing,
     errors.UnknownWallAngle,
     errors.UploadTimedOut,
+    errors.IdempotencyKeyInvalid,
+    errors.IdempotencyKeyReused,
     errors.NotReady,
     errors.QueueFull,
     errors.ShuttingDown,
@@ -209,12 +261,31 @@ def problems(*classes: type[HoldcheckError]) -> dict[int | str, _Json]:
 
 def analyze_responses() -> dict[int | str, _Json]:
     answer = {"description": "The result", "content": {"application/json": {"example": RESULT_EXAMPLE}}}
-    return {200: answer, **problems(*_UPLOAD_ERRORS, errors.JobTimedOut)}
+    return {
+        200: answer,
+        **problems(*_UPLOAD_ERRORS, errors.JobTimedOut, errors.JobCancelled, errors.JobCrashed),
+    }
 
 
 def stream_responses() -> dict[int | str, _Json]:
-    content = {"text/event-stream": {"example": _stream_example()}}
-    return {200: {"description": "The events", "content": content}, **problems(*_UPLOAD_ERRORS)}
+    return {200: _events(), **problems(*_UPLOAD_ERRORS)}
+
+
+def post_job_responses() -> dict[int | str, _Json]:
+    return problems(*_UPLOAD_ERRORS)
+
+
+def events_responses() -> dict[int | str, _Json]:
+    rest: dict[int | str, _Json] = {204: {"description": "The job has ended, and everything is told"}}
+    return {
+        200: _events(),
+        **rest,
+        **problems(errors.JobNotFound, errors.JobCancelled, errors.LastEventIdInvalid),
+    }
+
+
+def _events() -> _Json:
+    return {"description": "The events", "content": {"text/event-stream": {"example": _stream_example()}}}
 
 
 def install(app: FastAPI) -> None:
@@ -232,9 +303,23 @@ def install(app: FastAPI) -> None:
             app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
                 Problem.model_json_schema()
             )
+            _drop_validation_errors(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _drop_validation_errors(schema: _Json) -> None:
+    """Parameters here are strings that the routes themselves look at: FastAPI's own 422 never comes."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            responses = operation["responses"]
+            if "HTTPValidationError" in str(
+                responses.get("422", {}).get("content", {}).get("application/json")
+            ):
+                del responses["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
 
 
 def _media() -> _Json:
@@ -273,4 +358,4 @@ def _sse(seq: int, step: str, progress: int, message: str, elapsed_ms: int, data
         "elapsed_ms": elapsed_ms,
         "memory": _MEMORY,
     }
-    return f"data: {json.dumps(event | data, separators=(',', ':'))}\nid: {seq}\n\n"
+    return f"id: {seq}\ndata: {json.dumps(event | data, separators=(',', ':'))}\n\n"

@@ -15,6 +15,7 @@ from backend import __version__, logs
 from backend.app import create_app
 from backend.service import Service
 from backend.settings import ServiceSettings
+from backend.store import StoreUnusable
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, grace_s: int) -> None:
         super().__init__(config)
         self._service = service
-        self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force, [service])
+        self._grace_s = grace_s
+        self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force)
         self._watchdog.daemon = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        log.info("shutting down: the running analysis may finish")
+        log.info("shutting down: the running analysis may finish, those that wait go on after the next start")
         # A thread inside a decoder cannot be stopped, and the interpreter would wait for it without bound.
         self._watchdog.start()
-        self._service.engine.drain()
+        self._service.jobs.drain(self._grace_s)
         await super().shutdown(sockets)
 
 
@@ -53,6 +55,8 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
         return _refuse(f"DATA_DIR={settings.data_dir}: another server uses it; each takes its own", 1)
     except OSError as error:
         return _refuse(f"DATA_DIR={settings.data_dir}: {error.strerror}; takes a folder", 2)
+    except StoreUnusable as error:
+        return _refuse(f"DATA_DIR={settings.data_dir}: its jobs cannot be read: {error}", 2)
     _greet(settings, listener)
     # Without uvloop and httptools: they cost MiB, and the time goes into inference.
     config = uvicorn.Config(
@@ -79,12 +83,10 @@ def _refuse(reason: str, status: int) -> int:
     return status
 
 
-def _end_by_force(service: Service) -> None:
+def _end_by_force() -> None:
+    # Its job stays in the store as running: the next start counts that as a crash.
     log.error("the running analysis does not end: the process ends without it")
-    try:
-        service.data_dir.drop_photos()
-    finally:
-        os._exit(1)
+    os._exit(1)
 
 
 def _ignore(signum: int, frame: FrameType | None) -> None: ...

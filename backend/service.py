@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from backend.data_dir import DataDir
+from backend.engine import Engine
 from backend.errors import QueueFull
-from backend.queue import Engine
+from backend.jobs import Jobs
 from backend.settings import ServiceSettings
 
 _SPARE_UPLOADS = 4
@@ -17,25 +17,31 @@ _SPARE_UPLOADS = 4
 class Service:
     settings: ServiceSettings
     engine: Engine
-    data_dir: DataDir
+    jobs: Jobs
     load_error: str | None = None
     """Why the engine could not even start; models that are merely missing say so themselves."""
     uploading: int = 0
 
     @contextmanager
-    def upload(self) -> Iterator[None]:
+    def upload(self, expected_bytes: int, *, known: bool) -> Iterator[None]:
         """Counts one upload while it arrives: each holds an open file and will want a place in the queue.
 
+        Args:
+            known: it has a job already, and needs no place.
+
         Raises:
-            Unavailable: as the engine's `admit`; QueueFull also when enough are arriving.
+            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; StorageFull when its photo
+                or answer would not fit.
         """
-        self.engine.admit()
-        load = self.engine.load()
-        places = 1 + self.settings.max_queue + _SPARE_UPLOADS
-        if load.running + load.waiting + self.uploading >= places:
+        if not known:
+            self.jobs.admit()
+        load = self.jobs.load()
+        ahead = load.running + load.waiting
+        if self.uploading >= _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead):
             raise QueueFull(f"{self.uploading} photos are arriving already: try again in a moment.")
         self.uploading += 1
         try:
-            yield
+            with self.jobs.files.reserve(expected_bytes, ahead):
+                yield
         finally:
             self.uploading -= 1

@@ -12,6 +12,9 @@ from holdcheck.settings import Settings
 
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\-\[\]:]+")
 
+_LEAST_BESIDE_A_PHOTO_MB = 4
+"""For one photo's results, and for those of the one before."""
+
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
@@ -34,7 +37,10 @@ class ServiceSettings(Settings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     data_dir: Path = Path("data")
-    """Where photos lie while they wait and are analysed. One server's at a time: a second does not start."""
+    """Where jobs are kept: photos until their analysis has ended, results until they expire. One server's at
+    a time: a second does not start."""
+    max_data_mb: float = Field(1024, ge=1, le=1048576)
+    """What the jobs in DATA_DIR may take together; beyond it photos are refused with 507. MiB."""
     max_upload_mb: float = Field(20, gt=0, le=1024)
     """A larger photo is refused, while it arrives, with 413. MiB."""
     max_queue: int = Field(8, ge=0, le=1000)
@@ -42,7 +48,7 @@ class ServiceSettings(Settings):
     job_timeout_s: float = Field(120, gt=0, le=86400)
     """An analysis that runs longer ends at its next batch."""
     job_ttl_s: float = Field(3600, gt=0, le=604800)
-    """How long a finished job is kept. This version keeps nothing after its answer, so none outlives it."""
+    """How long a job's result and events are kept after its end. Its photo is deleted when it ends."""
     api_keys: SecretStr = SecretStr("")
     """Not in this version: a value stops the start, so that nobody believes the service to be locked."""
     rate_limit: str = ""
@@ -63,9 +69,18 @@ class ServiceSettings(Settings):
             raise SettingsError(
                 f"RATE_LIMIT={settings.rate_limit!r}: not available in this version; leave it empty"
             )
+        if settings.max_data_mb < settings.max_upload_mb + _LEAST_BESIDE_A_PHOTO_MB:
+            raise SettingsError(
+                f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least MAX_UPLOAD_MB and "
+                f"{_LEAST_BESIDE_A_PHOTO_MB} more, {settings.max_upload_mb + _LEAST_BESIDE_A_PHOTO_MB:g}"
+            )
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
         return settings
+
+    @property
+    def max_data_bytes(self) -> int:
+        return int(self.max_data_mb * 2**20)
 
     @property
     def max_upload_bytes(self) -> int:

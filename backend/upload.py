@@ -1,6 +1,7 @@
 """A multipart upload, written to disk while it arrives: no part of a photo waits in memory."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from backend.data_dir import append, create_photo
 from backend.errors import MalformedUpload, NotMultipart, PhotoMissing
+from backend.job_files import append, create_private
 from backend.limits import ENVELOPE_BYTES, capped_body, too_many_bytes
 from holdcheck.errors import EmptyPhoto
 
@@ -93,8 +94,16 @@ class _Form:
         self.ended = True
 
 
-async def receive_upload(request: Request, photo: Path, max_bytes: int) -> dict[str, str]:
-    """Write the upload's photo to the file `photo`; answer the other fields.
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What came beside the photo, and what tells the photo from others."""
+
+    fields: dict[str, str]
+    sha256: str
+
+
+async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Upload:
+    """Write the upload's photo to the file `photo`, which must not be there yet.
 
     Raises:
         UploadError: no multipart body, a malformed one, one without a photo, or one that stops coming.
@@ -104,10 +113,16 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> dict[
     """
     form = _Form(max_bytes)
     boundary = _boundary(request)
-    descriptor = create_photo(photo)
+    descriptor = create_private(photo)
+    digest = hashlib.sha256()
+
+    def write(data: bytes) -> None:
+        append(descriptor, data)
+        digest.update(data)
+
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        await _feed(request, form, parser, lambda data: asyncio.to_thread(append, descriptor, data))
+        await _feed(request, form, parser, lambda data: asyncio.to_thread(write, data))
     except FormParserError:
         raise MalformedUpload(f"The multipart body cannot be parsed. {ACCEPTED}") from None
     finally:
@@ -118,7 +133,8 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> dict[
         raise PhotoMissing(f"There is no photo in the upload. {ACCEPTED}")
     if not form.photo_bytes:
         raise EmptyPhoto("The photo has no bytes: choose it again and resend it.")
-    return {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
+    fields = {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
+    return Upload(fields, digest.hexdigest())
 
 
 async def _feed(

@@ -1,18 +1,16 @@
 """The main job: a photo in; holds, colours and problems out, streamed or in one piece."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.requests import ClientDisconnect
 
 from backend import openapi
-from backend.deps import PlainAnalysis, StreamedAnalysis
-from backend.errors import respond_with_code
-from backend.events import Event
-from backend.queue import Analysis
+from backend.deps import AcceptedJob, OwnerDep, ServiceDep
+from backend.errors import JobCancelled, ShuttingDown, respond_with_code
+from backend.service import Service
+from backend.sse import EventStream
+from backend.store import JobRecord
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api", tags=["analyze"])
@@ -22,52 +20,50 @@ router = APIRouter(prefix="/api", tags=["analyze"])
     "/analyze-stream",
     summary="Analyse a photo, stage by stage",
     description=openapi.STREAM_DESCRIPTION,
-    response_class=EventSourceResponse,
+    response_class=EventStream,
     responses=openapi.stream_responses(),
     openapi_extra=openapi.UPLOAD_BODY,
 )
-async def analyze_stream(analysis: StreamedAnalysis) -> AsyncIterator[ServerSentEvent]:
-    # FastAPI adds a keep-alive comment every 15 s, which waiting streams need.
-    async for event in analysis:
-        yield ServerSentEvent(id=str(event.seq), raw_data=event.json)
+async def analyze_stream(job: AcceptedJob, service: ServiceDep) -> EventStream:
+    return EventStream(service.jobs.follow(job.id, 0))
 
 
 @router.post(
     "/analyze",
     summary="Analyse a photo, in one answer",
-    description="The same as `complete` carries in the stream. A client that hangs up cancels its analysis.",
+    description=openapi.ANALYZE_DESCRIPTION,
     response_model=Result,
     responses=openapi.analyze_responses(),
     openapi_extra=openapi.UPLOAD_BODY,
 )
-async def analyze(request: Request, analysis: PlainAnalysis) -> Response:
-    last = await _last_event(request, analysis)
-    if last.step == "error":
-        return respond_with_code(last.data["code"], last.message, request.state.request_id)
-    # Up to a megabyte of contours: dumped off the loop, and validated where it was made.
-    body = await asyncio.to_thread(json.dumps, last.data["result"], separators=(",", ":"))
-    return Response(body, media_type="application/json")
+async def analyze(request: Request, job: AcceptedJob, service: ServiceDep, owner: OwnerDep) -> Response:
+    await _wait(request, service, job.id)
+    job = await service.jobs.find(job.id, owner)
+    return await _answer(request, service, job)
 
 
-async def _last_event(request: Request, analysis: Analysis) -> Event:
-    reading = asyncio.ensure_future(_read_to_end(analysis))
+async def _answer(request: Request, service: Service, job: JobRecord) -> Response:
+    if job.status == "done":
+        # As it lies on the disk: up to a megabyte of contours, validated where it was made.
+        return Response(await service.jobs.result(job.id), media_type="application/json")
+    if job.status == "failed":
+        assert job.error_code is not None
+        return respond_with_code(job.error_code, job.error_message or "", request.state.request_id)
+    if job.status == "cancelled":
+        raise JobCancelled(job.error_message)
+    raise ShuttingDown(f"The server is shutting down: ask /api/jobs/{job.id} when it is back.")
+
+
+async def _wait(request: Request, service: Service, job_id: str) -> None:
+    ending = asyncio.ensure_future(service.jobs.wait(job_id))
     leaving = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
+        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
             raise ClientDisconnect
-        return reading.result()
     finally:
-        reading.cancel()
+        ending.cancel()
         leaving.cancel()
-
-
-async def _read_to_end(analysis: Analysis) -> Event:
-    last: Event | None = None
-    async for event in analysis:
-        last = event
-    assert last is not None
-    return last
 
 
 async def _disconnected(request: Request) -> None:

@@ -56,7 +56,7 @@ class Alive(BaseModel):
 @router.get("/api/health", summary="What answers, from which models, in how much memory")
 async def health(service: ServiceDep) -> Health:
     models = service.engine.models
-    load = service.engine.load()
+    load = service.jobs.load()
     return Health(
         status=_status(service),
         version=__version__,

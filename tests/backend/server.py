@@ -19,9 +19,9 @@ from tests.cgroup import MemoryCgroup
 
 ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
-_START_S = 20.0
+_START_S = 120.0
 _MAIN = "import sys; from backend.__main__ import main; sys.exit(main())"
-LEFT_BY_A_KILLED_SERVER = "0123456789abcdef" * 2
+LEFT_BY_A_KILLED_SERVER = "01234567-89ab-4def-8123-456789abcdef"
 
 
 @dataclass
@@ -38,8 +38,15 @@ class Server:
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8")
 
-    def uploads(self) -> list[Path]:
-        return list((self.data_dir / "uploads").iterdir())
+    def photos(self) -> list[Path]:
+        """Those on its disk, arriving ones included."""
+        return list(self.data_dir.glob("jobs/*/inputs/*"))
+
+    def wait_until_photos_are_gone(self, within_s: float = 60) -> None:
+        deadline = time.monotonic() + within_s
+        while self.photos():
+            assert time.monotonic() < deadline, self.photos()
+            time.sleep(0.02)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **options)
@@ -59,6 +66,18 @@ class Server:
             source.response.raise_for_status()
             for event in source.iter_sse():
                 yield Arrival(time.monotonic(), event.id, event.event, event.json())
+
+    def follow(self, job_id: str, last_id: str) -> list["Arrival"]:
+        """Resume after the event of that id, to the job's end."""
+        url, headers = f"{self.url}/api/jobs/{job_id}/events", {"Last-Event-ID": last_id}
+        with (
+            httpx.Client(timeout=60) as client,
+            httpx_sse.connect_sse(client, "GET", url, headers=headers) as source,
+        ):
+            source.response.raise_for_status()
+            return [
+                Arrival(time.monotonic(), event.id, event.event, event.json()) for event in source.iter_sse()
+            ]
 
     def stop(self, timeout_s: float = 15) -> int:
         if self.process.poll() is None:
@@ -94,7 +113,7 @@ def start(
     `prelude` is Python that its process runs first, for what no healthy server does or no test waits for.
     """
     log_file = folder / "log"
-    _leave_a_photo(folder / "data" / "uploads")
+    _leave_a_photo(folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs")
     module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
     command = [sys.executable, *module, "--port", "0"]
     begin = time.monotonic()
@@ -116,10 +135,10 @@ def start(
     return Server(process, url, folder / "data", log_file, _cpu_s(process.pid))
 
 
-def _leave_a_photo(uploads: Path) -> None:
-    """What a killed server would have left: no test may ever see it again."""
-    uploads.mkdir(parents=True, exist_ok=True)
-    (uploads / LEFT_BY_A_KILLED_SERVER).write_bytes(b"photo")
+def _leave_a_photo(inputs: Path) -> None:
+    """What a server that was killed during an upload would have left: no test may ever see it again."""
+    inputs.mkdir(parents=True, exist_ok=True)
+    (inputs / "photo").write_bytes(b"photo")
 
 
 def _cpu_s(pid: int) -> float:

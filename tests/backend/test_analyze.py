@@ -27,7 +27,7 @@ def test_a_refused_photo_is_a_problem_here_too(server: Server) -> None:
 
 def test_no_photo_is_left_on_disk(server: Server, wall: bytes) -> None:
     assert server.post(wall, "/api/analyze").status_code == 200
-    assert server.uploads() == []
+    assert server.photos() == []
 
 
 def test_other_methods_are_405_with_what_is_allowed(server: Server) -> None:

@@ -21,6 +21,7 @@ DATA = {
     "problems": [{}] * 5,
     "result": {"statistics": STATISTICS},
 }
+_ONLY_AN_HTTP_ERROR = (errors.Unavailable, errors.JobNotFound, errors.LastEventIdInvalid)
 STEPS = ("queued", "upload", *get_args(Step))
 
 
@@ -60,8 +61,8 @@ def test_english_counts(step: str, data: dict[str, object], sentence: str) -> No
     sorted(
         error.code
         for error in errors.STATUS
-        if not issubclass(error, errors.UploadError)
-        and not (issubclass(error, errors.Unavailable) and error is not errors.ShuttingDown)
+        if not issubclass(error, (errors.UploadError, *_ONLY_AN_HTTP_ERROR))
+        or error in (errors.ShuttingDown, errors.StorageFull, errors.StorageUnavailable)
     ),
 )
 def test_every_error_that_a_stream_can_end_with_has_a_korean_sentence(code: str) -> None:

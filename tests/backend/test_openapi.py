@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from backend.errors import Problem
-from backend.openapi import HEALTH_EXAMPLE, RESULT_EXAMPLE
+from backend.openapi import ACCEPTED_EXAMPLE, HEALTH_EXAMPLE, JOB_EXAMPLE, RESULT_EXAMPLE
 from backend.routers.health import Health
+from backend.routers.jobs import AcceptedAnswer, JobAnswer
 from holdcheck.result import Result
 from tests.backend.server import Server
 
@@ -32,6 +33,9 @@ def test_every_path_of_the_contract_is_described(description: Json) -> None:
     assert description["paths"].keys() == {
         "/api/analyze-stream",
         "/api/analyze",
+        "/api/jobs",
+        "/api/jobs/{job_id}",
+        "/api/jobs/{job_id}/events",
         "/api/health",
         "/livez",
         "/readyz",
@@ -59,7 +63,7 @@ def test_every_answer_has_an_example(description: Json) -> None:
     for operation in _operations(description):
         for status, response in operation["responses"].items():
             assert response["description"], status
-            for media in response["content"].values():
+            for media in response.get("content", {}).values():
                 name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
                 shown = media.get("example") or media.get("examples") or schemas[name].get("examples")
                 assert shown, (operation["summary"], status)
@@ -68,7 +72,7 @@ def test_every_answer_has_an_example(description: Json) -> None:
 def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json) -> None:
     for operation in _operations(description):
         for status, response in operation["responses"].items():
-            examples = response["content"].get("application/problem+json", {}).get("examples", {})
+            examples = response.get("content", {}).get("application/problem+json", {}).get("examples", {})
             for code, example in examples.items():
                 problem = Problem.model_validate(example["value"])
                 assert (problem.code, str(problem.status)) == (code, status)
@@ -77,6 +81,8 @@ def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json)
 def test_the_examples_are_true_to_their_models() -> None:
     Result.model_validate(RESULT_EXAMPLE)
     Health.model_validate(HEALTH_EXAMPLE)
+    AcceptedAnswer.model_validate(ACCEPTED_EXAMPLE)
+    JobAnswer.model_validate(JOB_EXAMPLE)
 
 
 def test_the_stream_is_shown_as_it_comes(description: Json) -> None:
@@ -94,6 +100,6 @@ def test_what_every_path_may_answer_is_said_once(description: Json) -> None:
 
 
 def test_the_upload_is_described(description: Json) -> None:
-    for path in ("/api/analyze-stream", "/api/analyze"):
+    for path in ("/api/analyze-stream", "/api/analyze", "/api/jobs"):
         content = description["paths"][path]["post"]["requestBody"]["content"]
         assert content["multipart/form-data"]["schema"]["properties"].keys() == {"image", "wall_angle"}

@@ -165,7 +165,7 @@ def test_an_endless_chunked_body_is_cut_off_at_the_limit(small_server: Server) -
     assert (answer.status_code, problem(answer)["code"]) == (413, "photo_too_many_bytes")
     assert time.monotonic() < stop - 5
     assert sent < 32 * 2**20
-    assert small_server.uploads() == []
+    assert small_server.photos() == []
 
 
 def test_a_photo_just_over_the_limit_is_refused_with_the_limit(small_server: Server) -> None:
@@ -188,7 +188,7 @@ def test_an_analysis_that_takes_too_long_is_ended(small_server: Server) -> None:
     assert events[-1].data["progress"] >= events[-2].data["progress"]
     answer = small_server.post(photo, "/api/analyze")
     assert (answer.status_code, problem(answer)["code"]) == (503, "job_timed_out")
-    assert small_server.uploads() == []
+    small_server.wait_until_photos_are_gone()
 
 
 def test_a_failure_within_the_stream_speaks_the_clients_language(small_server: Server) -> None:
@@ -200,4 +200,4 @@ def test_nothing_refused_leaves_a_file_behind(server: Server, wall: bytes) -> No
     server.post(wall[:1000])
     server.post(b"text")
     server.post(wall, data={"wall_angle": "roof"})
-    assert server.uploads() == []
+    assert server.photos() == []

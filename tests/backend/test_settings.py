@@ -28,6 +28,7 @@ def start_and_end(folder: Path, *arguments: str, **settings: str) -> "subprocess
         ("PORT", "80000"),
         ("MAX_UPLOAD_MB", "0"),
         ("MAX_QUEUE", "-1"),
+        ("MAX_DATA_MB", "23"),
         ("JOB_TIMEOUT_S", "soon"),
         ("JOB_TTL_S", "-5"),
         ("JOB_TTL_S", "inf"),

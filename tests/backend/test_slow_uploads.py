@@ -48,7 +48,7 @@ def test_an_upload_that_stops_is_408_and_its_file_is_gone(hurried_server: Server
         answer = _read_to_end(connection)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"upload_timed_out"' in answer
-    assert hurried_server.uploads() == []
+    assert hurried_server.photos() == []
 
 
 def test_an_upload_that_drips_ends_too(hurried_server: Server) -> None:
@@ -63,7 +63,7 @@ def test_an_upload_that_drips_ends_too(hurried_server: Server) -> None:
     answer = _post(hurried_server, dripping())
     assert (answer.status_code, problem(answer)["code"]) == (408, "upload_timed_out")
     assert time.monotonic() - begin < 8
-    assert hurried_server.uploads() == []
+    assert hurried_server.photos() == []
 
 
 def test_a_slow_upload_with_pauses_survives(hurried_server: Server, wall: bytes) -> None:
@@ -94,7 +94,7 @@ def test_a_crowd_of_begun_uploads_is_bounded_and_gives_way(start_server: StartSe
         answers = [_read_to_end(connection) for connection in rest]
         assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in answers)
         assert all(b'"code":"queue_full"' in answer and b"retry-after: " in answer for answer in answers)
-        assert len(server.uploads()) == places
+        assert len(server.photos()) == places
     _wait_for_uploads(server, 0)
     assert server.events(wall)[-1].step == "complete"
 
@@ -108,7 +108,7 @@ def _read_to_end(connection: socket.socket) -> bytes:
 
 def _wait_for_uploads(server: Server, number: int) -> None:
     deadline = time.monotonic() + 5
-    while len(server.uploads()) != number:
+    while len(server.photos()) != number:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -116,7 +116,7 @@ def _wait_for_uploads(server: Server, number: int) -> None:
 def test_a_server_ends_though_an_upload_is_under_way(tmp_path: Path) -> None:
     server = start(tmp_path, {}, prelude="import backend.__main__; backend.__main__._GRACE_S = 1")
     with _begin_upload(server):
-        while not server.uploads():
+        while not server.photos():
             time.sleep(0.01)
         assert server.stop() == 0
-    assert server.uploads() == []
+    assert server.photos() == []

@@ -1,0 +1,277 @@
+"""`python -m bench.kill`: kill -9 the real server at random instants, and account for every job.
+
+Clients send photos and follow their events through every death of the server. In the end each accepted
+photo must have been answered once, each client must have seen each event once, and nothing may be left over.
+Exits 1 where a promise is broken.
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+_CLIENTS = 3
+_START_S = 180.0
+"""A busy machine stretches a start of one second a lot."""
+_END_S = 600.0
+_WHILE_STARTING = 0.2
+"""So many of the kills hit a server that is not ready yet."""
+_SPREAD_S = 4.0
+"""The others come within so many seconds of its being ready."""
+_FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "CLIP_BATCH_SIZE": "1"}
+
+
+@dataclass(slots=True)
+class Followed:
+    """A job as its client saw it."""
+
+    key: str
+    job_id: str
+    events: list[tuple[int, str, int]] = field(default_factory=list)
+    """Number, step, progress."""
+
+    @property
+    def end(self) -> str:
+        return self.events[-1][1] if self.events else ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it; `broken` says which promises were."""
+
+    kills: int = 0
+    jobs: int = 0
+    done: int = 0
+    set_aside: int = 0
+    restarted: int = 0
+    """Jobs whose steps began again after a kill."""
+    broken: list[str] = field(default_factory=list)
+
+    def expect(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.broken.append(what)
+
+
+class Victim:
+    """The real server on a port of its own, started again after each kill."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self._log = (folder / "log").open("wb")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "backend", "--port", str(self._port)],
+            env={**os.environ, **_FAKES, "DATA_DIR": str(self.data), "JOB_TTL_S": "86400"},
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise SystemExit(f"kill: the server stopped by itself: {self._log.name}")
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise SystemExit("kill: the server does not get ready")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        assert self._process is not None
+        self._process.terminate()
+        self._log.close()
+        return self._process.wait(60)
+
+
+class Client(threading.Thread):
+    """Sends photo after photo, each until it is accepted, and follows each to its end."""
+
+    def __init__(self, url: str, photo: bytes, enough: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.jobs: list[Followed] = []
+        self._url = url
+        self._photo = photo
+        self._enough = enough
+        self._http = httpx.Client(timeout=60)
+
+    def run(self) -> None:
+        with self._http:
+            while not self._enough.is_set():
+                job = self._post(str(uuid.uuid4()))
+                self.jobs.append(job)
+                while job.end not in ("complete", "error"):
+                    self._follow(job)
+
+    def _post(self, key: str) -> Followed:
+        while True:
+            try:
+                answer = self._http.post(
+                    f"{self._url}/api/jobs",
+                    files={"image": self._photo},
+                    headers={"Idempotency-Key": key},
+                )
+            except httpx.TransportError:
+                time.sleep(0.1)
+                continue
+            if answer.status_code == httpx.codes.ACCEPTED:
+                return Followed(key, answer.json()["job_id"])
+            time.sleep(0.2)
+
+    def _follow(self, job: Followed) -> None:
+        last = job.events[-1][0] if job.events else 0
+        url = f"{self._url}/api/jobs/{job.job_id}/events"
+        try:
+            with self._http.stream("GET", url, headers={"Last-Event-ID": str(last)}) as stream:
+                if stream.status_code == httpx.codes.NOT_FOUND:
+                    job.events.append((last + 1, "error", 0))
+                    return
+                for event in _events(stream.iter_lines()):
+                    job.events.append(event)  # one by one: what came before the line broke counts
+        except httpx.TransportError:
+            time.sleep(0.1)
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[int, str, int]]:
+    for line in lines:
+        if line.startswith("data:"):
+            event = json.loads(line.removeprefix("data:"))
+            if event.get("code") != "shutting_down":
+                yield event["seq"], event["step"], event["progress"]
+
+
+def run(kills: int, seed: int, folder: Path, spread_s: float = _SPREAD_S) -> Report:
+    """Kill that often, let the rest finish, and look at everything."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    victim, enough = Victim(folder), threading.Event()
+    clients = [Client(victim.url, _photo(number), enough) for number in range(_CLIENTS)]
+    victim.start()
+    for client in clients:
+        client.start()
+    for number in range(kills):
+        if rng.random() < _WHILE_STARTING:
+            time.sleep(rng.uniform(0, spread_s))
+        else:
+            victim.wait_until_ready()
+            time.sleep(rng.uniform(0, spread_s))
+        victim.kill()
+        seen = sum(len(client.jobs) for client in clients)
+        print(f"kill {number + 1} of {kills}, {seen} jobs so far", file=sys.stderr, flush=True)
+        victim.start()
+    enough.set()
+    victim.wait_until_ready()
+    for client in clients:
+        client.join(_END_S)
+    report = Report(kills=kills)
+    report.expect(not any(client.is_alive() for client in clients), "a client never got its answer")
+    try:
+        _judge(report, [job for client in clients for job in client.jobs], victim)
+    finally:
+        report.expect(victim.stop() == 0, "the server did not end with status 0")
+    return report
+
+
+def _judge(report: Report, jobs: list[Followed], victim: Victim) -> None:
+    report.jobs = len(jobs)
+    with _rows(victim.data / "jobs.sqlite3") as rows:
+        report.expect(
+            Counter(job.key for job in jobs) == Counter(row["idempotency_key"] for row in rows), "keys"
+        )
+        by_id = {row["id"]: row for row in rows}
+    folders = {path.name for path in (victim.data / "jobs").iterdir()}
+    report.expect(
+        folders == by_id.keys(), f"folders without a job, or jobs without one: {folders ^ by_id.keys()}"
+    )
+    report.expect(not list(victim.data.glob("jobs/*/inputs/*")), "a photo outlived its job")
+    for job in jobs:
+        _judge_job(report, job, by_id.get(job.job_id), victim.url)
+
+
+def _judge_job(report: Report, job: Followed, row: sqlite3.Row | None, url: str) -> None:
+    name = job.job_id
+    if row is None:
+        report.expect(False, f"{name} is lost")
+        return
+    answer: dict[str, Any] = httpx.get(f"{url}/api/jobs/{name}", timeout=60).json()
+    replayed = list(
+        _events(httpx.get(f"{url}/api/jobs/{name}/events", timeout=60).text.splitlines().__iter__())
+    )
+    report.expect(replayed == job.events, f"{name}: its client saw {job.events}, the log has {replayed}")
+    numbers, steps, progress = zip(*replayed, strict=True) if replayed else ((), (), ())
+    report.expect(list(numbers) == list(range(1, len(numbers) + 1)), f"{name}: numbers {numbers}")
+    report.expect(list(progress) == sorted(progress), f"{name}: progress falls: {progress}")
+    report.expect(steps.count("complete") + steps.count("error") == 1, f"{name}: ended not once: {steps}")
+    report.restarted += int(steps.count("upload") > 1)
+    if answer["status"] == "done":
+        report.done += 1
+        report.expect(answer["result"]["job_id"] == name, f"{name}: another job's result")
+        report.expect(job.end == "complete", f"{name}: done, but its events end with {job.end}")
+    else:
+        report.set_aside += 1
+        code = (answer["error"] or {}).get("code")
+        told = (answer["status"], code, row["attempts"])
+        report.expect(told == ("failed", "job_crashed", 2), f"{name}: {told}")
+
+
+@contextmanager
+def _rows(file: Path) -> Iterator[list[sqlite3.Row]]:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        yield connection.execute("SELECT * FROM jobs").fetchall()
+
+
+def _photo(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((320, 240 + number)).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.kill", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="holdcheck-kill-") as folder:
+        report = run(arguments.kills, arguments.seed, Path(folder))
+    print(
+        f"{report.kills} kills: {report.jobs} jobs, {report.done} done, {report.set_aside} set aside, "
+        f"{report.jobs - report.done - report.set_aside} lost, {report.restarted} begun again"
+    )
+    print("\n".join(report.broken) or "every promise is kept", file=sys.stderr)
+    return int(bool(report.broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
