@@ -1,0 +1,54 @@
+import { headersOf, type Identity } from "./client";
+import { Failure, failureOf } from "./failure";
+import type { Accepted, WallAngle } from "./types";
+
+export interface Upload {
+  photo: Blob;
+  /** The same photo sent again with the same key is the same job. */
+  key: string;
+  wallAngle: WallAngle | null;
+  /** 0..1 of the bytes. */
+  onProgress: (fraction: number) => void;
+}
+
+/** Sends a photo as a job. XMLHttpRequest, because fetch cannot tell how much has left the phone. */
+export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Upload): Promise<Accepted> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(abortError());
+      return;
+    }
+    const sending = new XMLHttpRequest();
+    sending.open("POST", "api/jobs");
+    for (const [name, value] of Object.entries(headersOf(identity))) sending.setRequestHeader(name, value);
+    sending.setRequestHeader("Idempotency-Key", upload.key);
+    sending.upload.onprogress = (event) => {
+      if (event.lengthComputable) upload.onProgress(event.loaded / event.total);
+    };
+    sending.onload = () => settle(sending, resolve, reject);
+    sending.onerror = () => reject(new Failure("unreachable"));
+    sending.onabort = () => reject(abortError());
+    signal.addEventListener("abort", () => sending.abort(), { once: true });
+    sending.send(form(upload));
+  });
+}
+
+function form({ photo, wallAngle }: Upload): FormData {
+  const data = new FormData();
+  if (wallAngle !== null) data.append("wall_angle", wallAngle);
+  data.append("image", photo, "photo");
+  return data;
+}
+
+function settle(sending: XMLHttpRequest, resolve: (job: Accepted) => void, reject: (error: Error) => void): void {
+  if (sending.status >= 200 && sending.status < 300) {
+    resolve(JSON.parse(sending.responseText) as Accepted);
+    return;
+  }
+  const retryAfter = sending.getResponseHeader("Retry-After");
+  reject(failureOf(sending.status, sending.responseText, retryAfter, Date.now()));
+}
+
+function abortError(): DOMException {
+  return new DOMException("the upload was cancelled", "AbortError");
+}
