@@ -289,7 +289,7 @@ def _events() -> _Json:
 
 
 def install(app: FastAPI) -> None:
-    """Add the schema of problems, to which every error above refers."""
+    """Add the schema of problem details. Not as `Problem`: that is a boulder problem, which it replaced."""
 
     def describe() -> _Json:
         if app.openapi_schema is None:
@@ -300,7 +300,7 @@ def install(app: FastAPI) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
+            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
                 Problem.model_json_schema()
             )
             _drop_validation_errors(app.openapi_schema)
@@ -323,7 +323,7 @@ def _drop_validation_errors(schema: _Json) -> None:
 
 
 def _media() -> _Json:
-    return {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    return {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": {}}
 
 
 def _example(error: type[HoldcheckError], status: int, title: str) -> _Json:
