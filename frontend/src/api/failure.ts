@@ -19,7 +19,7 @@ export type Code = ServerCode | OwnCode;
 export class Failure extends Error {
   constructor(
     readonly code: string,
-    readonly detail: string = "",
+    readonly detail = "",
     /** Seconds the service asked us to wait; null where it said nothing. */
     readonly retryAfter: number | null = null,
     /** HTTP status; 0 where no answer came. */
@@ -30,7 +30,7 @@ export class Failure extends Error {
 
   /** Whether the same request may succeed later. */
   get passing(): boolean {
-    return [0, 408, 429, 500, 502, 503, 504].includes(this.status);
+    return [408, 429, 502, 503, 504].includes(this.status) || this.code === "unreachable";
   }
 }
 
@@ -56,7 +56,9 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 /** The failure that an answer carries: problem details (RFC 9457), or at least its status. */
 export function failureOf(status: number, body: string, retryAfter: string | null, now: number): Failure {
   const { code, detail } = problemDetails(body);
-  return new Failure(code ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
+  // Whatever the service calls them, these two are for the person to solve, and have a screen of their own.
+  const known = status === 401 || status === 429 ? null : code;
+  return new Failure(known ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
 }
 
 function problemDetails(body: string): { code: string | null; detail: string } {

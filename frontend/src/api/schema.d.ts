@@ -585,44 +585,42 @@ export interface components {
         };
         /**
          * Problem
-         * @description RFC 9457 problem details, as application/problem+json.
-         * @example {
-         *       "code": "photo_truncated",
-         *       "detail": "The file ends before its picture does: upload it again.",
-         *       "instance": "urn:holdcheck:request:1f0c5a4e9b7d4c5f8a2e6d3b0c9f7e1a",
-         *       "status": 400,
-         *       "title": "The photo is cut short",
-         *       "type": "urn:holdcheck:problem:photo_truncated"
-         *     }
+         * @description A boulder problem: holds of one colour in one place. Fewer than three are listed, not analysed.
          */
         Problem: {
+            /** Id */
+            id: number;
             /**
-             * Type
-             * @description URI of this kind of problem
+             * Color Name
+             * @enum {string}
              */
-            type: string;
+            color_name: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
+            /** Color Rgb */
+            color_rgb: [
+                number,
+                number,
+                number
+            ];
+            /** Hold Count */
+            hold_count: number;
+            /** Holds */
+            holds: number[];
+            difficulty: components["schemas"]["Difficulty"] | null;
+            climb_type: components["schemas"]["ClimbType"] | null;
+            /** Start Ids */
+            start_ids: number[];
+            /** Top Ids */
+            top_ids: number[];
             /**
-             * Title
-             * @description this kind of problem in a few words; always the same for a code
+             * Start Estimated
+             * @description start_ids come from where holds are, not from a START card
              */
-            title: string;
-            /** Status */
-            status: number;
+            start_estimated: boolean;
             /**
-             * Detail
-             * @description what was wrong this time, and what is accepted
+             * Top Estimated
+             * @description top_ids come from where holds are, not from a TOP card
              */
-            detail: string;
-            /**
-             * Code
-             * @description stable, for programs
-             */
-            code: string;
-            /**
-             * Instance
-             * @description URI of this occurrence: the request's id, which the log lines carry
-             */
-            instance: string;
+            top_estimated: boolean;
         };
         /** QueueStatus */
         QueueStatus: {
@@ -693,6 +691,47 @@ export interface components {
             /** Analyzable Problems */
             analyzable_problems: number;
         };
+        /**
+         * Problem
+         * @description RFC 9457 problem details, as application/problem+json.
+         * @example {
+         *       "code": "photo_truncated",
+         *       "detail": "The file ends before its picture does: upload it again.",
+         *       "instance": "urn:holdcheck:request:1f0c5a4e9b7d4c5f8a2e6d3b0c9f7e1a",
+         *       "status": 400,
+         *       "title": "The photo is cut short",
+         *       "type": "urn:holdcheck:problem:photo_truncated"
+         *     }
+         */
+        ProblemDetails: {
+            /**
+             * Type
+             * @description URI of this kind of problem
+             */
+            type: string;
+            /**
+             * Title
+             * @description this kind of problem in a few words; always the same for a code
+             */
+            title: string;
+            /** Status */
+            status: number;
+            /**
+             * Detail
+             * @description what was wrong this time, and what is accepted
+             */
+            detail: string;
+            /**
+             * Code
+             * @description stable, for programs
+             */
+            code: string;
+            /**
+             * Instance
+             * @description URI of this occurrence: the request's id, which the log lines carry
+             */
+            instance: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -748,7 +787,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The upload took too long */
@@ -757,7 +796,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file is too large; The photo has too many pixels; The photo needs too much memory */
@@ -766,7 +805,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file's type is not supported; The body is not multipart/form-data */
@@ -775,7 +814,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The photo is missing; wall_angle is unknown; The Idempotency-Key was used for another photo */
@@ -784,7 +823,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Internal error */
@@ -793,7 +832,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored */
@@ -802,7 +841,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The disk is full */
@@ -811,7 +850,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -964,7 +1003,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The upload took too long */
@@ -973,7 +1012,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The job was cancelled */
@@ -982,7 +1021,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file is too large; The photo has too many pixels; The photo needs too much memory */
@@ -991,7 +1030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file's type is not supported; The body is not multipart/form-data */
@@ -1000,7 +1039,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The photo is missing; wall_angle is unknown; The Idempotency-Key was used for another photo */
@@ -1009,7 +1048,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The analysis failed repeatedly; Internal error */
@@ -1018,7 +1057,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored; The analysis took too long */
@@ -1027,7 +1066,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The disk is full */
@@ -1036,7 +1075,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -1080,7 +1119,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The upload took too long */
@@ -1089,7 +1128,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file is too large; The photo has too many pixels; The photo needs too much memory */
@@ -1098,7 +1137,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The file's type is not supported; The body is not multipart/form-data */
@@ -1107,7 +1146,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The photo is missing; wall_angle is unknown; The Idempotency-Key was used for another photo */
@@ -1116,7 +1155,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Internal error */
@@ -1125,7 +1164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored */
@@ -1134,7 +1173,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The disk is full */
@@ -1143,7 +1182,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -1174,7 +1213,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Internal error */
@@ -1183,7 +1222,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -1212,7 +1251,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Internal error */
@@ -1221,7 +1260,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -1269,7 +1308,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description There is no such job */
@@ -1278,7 +1317,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description The job was cancelled */
@@ -1287,7 +1326,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Internal error */
@@ -1296,7 +1335,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };
@@ -1365,7 +1404,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
             /** @description Not ready */
@@ -1374,7 +1413,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
         };

@@ -4,7 +4,9 @@ import { Failure, isAbort } from "./failure";
 import type { StreamEvent } from "./types";
 
 /** The service writes at least every 15 s. A line that is silent for longer than two of those is dead. */
-export const SILENCE_MS = 35_000;
+const SILENCE_MS = 35_000;
+/** After a locked phone, silence means it sooner: the line is tried again as soon as somebody looks. */
+const SILENCE_BEFORE_WAKING_MS = 16_000;
 
 export interface Following {
   /** Opens the stream after this event; rejects with a Failure. */
@@ -60,15 +62,20 @@ async function readOnce(
   take: (event: StreamEvent, id: string) => Promise<void>,
 ): Promise<Ending | null> {
   const connection = new AbortController();
+  const line = { heardAt: Date.now() };
   const stop = (): void => connection.abort();
+  const doubt = (): void => {
+    if (Date.now() - line.heardAt > SILENCE_BEFORE_WAKING_MS) stop();
+  };
   signal.addEventListener("abort", stop);
+  following.wake?.addEventListener("wake", doubt);
   if (signal.aborted) stop();
   try {
     const answer = await following.open(connection.signal, lastEventId);
     if (answer.status === 204 || answer.body === null) return "nothing_left";
     following.onConnection(null);
     const silence = following.silenceMs ?? SILENCE_MS;
-    for await (const { event, id } of events(answer.body, silence)) {
+    for await (const { event, id } of events(answer.body, silence, line)) {
       if (isShutdown(event)) return null;
       await take(event, id);
       if (event.step === "complete" || event.step === "error") return "told";
@@ -76,6 +83,7 @@ async function readOnce(
     return null;
   } finally {
     signal.removeEventListener("abort", stop);
+    following.wake?.removeEventListener("wake", doubt);
     connection.abort();
   }
 }
@@ -88,6 +96,7 @@ function isShutdown(event: StreamEvent): boolean {
 async function* events(
   body: ReadableStream<Uint8Array>,
   silenceMs: number,
+  line: { heardAt: number },
 ): AsyncGenerator<{ event: StreamEvent; id: string }> {
   const arrived: { event: StreamEvent; id: string }[] = [];
   const parser = createParser({
@@ -100,6 +109,7 @@ async function* events(
     for (;;) {
       const chunk = await withinSilence(reader, silenceMs);
       if (chunk.done) return;
+      line.heardAt = Date.now();
       parser.feed(decoder.decode(chunk.value, { stream: true }));
       for (const next of arrived.splice(0)) yield next;
     }

@@ -2,13 +2,13 @@ import type { ERROR_CODES } from "./codes";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
-export type Hold = Schemas["Hold"];
+export type Hold = Required<Schemas["Hold"]>;
 export type Problem = Schemas["Problem"];
-export type Result = Schemas["Result"];
+export type Result = Omit<Schemas["Result"], "hold_data"> & { hold_data: Hold[] };
 export type Statistics = Schemas["Statistics"];
 export type Memory = Schemas["MemoryUsage"];
 export type Health = Schemas["Health"];
-export type JobAnswer = Schemas["JobAnswer"];
+export type JobAnswer = Omit<Schemas["JobAnswer"], "result"> & { result: Result | null };
 export type Accepted = Schemas["AcceptedAnswer"];
 export type Colour = Hold["color"];
 export type Kind = Hold["kind"];

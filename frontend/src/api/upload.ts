@@ -40,7 +40,11 @@ function form({ photo, wallAngle }: Upload): FormData {
   return data;
 }
 
-function settle(sending: XMLHttpRequest, resolve: (job: Accepted) => void, reject: (error: Error) => void): void {
+function settle(
+  sending: XMLHttpRequest,
+  resolve: (job: Accepted) => void,
+  reject: (error: Error) => void,
+): void {
   if (sending.status >= 200 && sending.status < 300) {
     resolve(JSON.parse(sending.responseText) as Accepted);
     return;

@@ -5,7 +5,11 @@ const MOST_MS = 30_000;
  * Milliseconds to wait before attempt `attempt` (0 is the first retry): exponential with full jitter, so that a
  * hundred phones that lost the same server do not come back together. Never sooner than the service asked.
  */
-export function backoff(attempt: number, retryAfter: number | null, random: () => number = Math.random): number {
+export function backoff(
+  attempt: number,
+  retryAfter: number | null,
+  random: () => number = Math.random,
+): number {
   const ceiling = Math.min(MOST_MS, FIRST_MS * 2 ** Math.min(attempt, 10));
   const jittered = ceiling / 4 + random() * ceiling * 0.75;
   return Math.max(jittered, (retryAfter ?? 0) * 1000);

@@ -132,7 +132,8 @@ function farthestBetween(
   points: readonly Point[],
   [first, last]: [number, number],
 ): { index: number; distance: number } {
-  const [a, b] = [points[first] ?? [0, 0], points[last] ?? [0, 0]] as const;
+  const a: Point = points[first] ?? [0, 0];
+  const b: Point = points[last] ?? [0, 0];
   let [index, distance] = [first, 0];
   for (let at = first + 1; at < last; at += 1) {
     const away = distanceToSegment(points[at] ?? a, a, b);

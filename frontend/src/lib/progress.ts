@@ -1,7 +1,7 @@
 import type { StreamEvent } from "../api/types";
 
 /** What a person watches, in order. */
-export const STAGES = ["prepare", "send", "wait", "find", "name", "group", "grade"] as const;
+export const STAGES = ["prepare", "send", "wait", "find", "name", "grade"] as const;
 export type Stage = (typeof STAGES)[number];
 
 /** How far an analysis is. A plain value: it is kept with the entry, so that a reload goes on from it. */

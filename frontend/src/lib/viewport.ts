@@ -85,7 +85,8 @@ export function zoomTo(
   share = 0.5,
 ): View {
   const { least, most } = limits(photo, frame);
-  const wanted = share * Math.min(frame.width / (box.right - box.left), frame.height / (box.bottom - box.top));
+  const wanted =
+    share * Math.min(frame.width / (box.right - box.left), frame.height / (box.bottom - box.top));
   const scale = clamp(wanted, least, Math.min(most, least * 6));
   const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
   return contain({ scale, x: frame.width / 2 - x * scale, y: frame.height / 2 - y * scale }, photo, frame);
