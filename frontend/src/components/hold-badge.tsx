@@ -1,0 +1,50 @@
+import type { JSX } from "preact";
+import { inkOn, PAINT } from "../lib/colours";
+import type { SeenHold } from "../lib/corrections";
+
+interface Properties {
+  hold: SeenHold;
+  label: string | null;
+  /** START or TOP, in the person's language. */
+  mark: string | null;
+  estimated: boolean;
+  faint: boolean;
+}
+
+/** A hold's number and mark, as large as they are whatever the zoom is. */
+export function HoldBadge({ hold, label, mark, estimated, faint }: Properties): JSX.Element {
+  const paint = PAINT[hold.color];
+  const [x, y] = hold.center;
+  const width = mark === null ? 0 : markWidth(mark) + (estimated ? 8 : 0);
+  return (
+    <g class={faint ? "badge faint" : "badge"} transform={`translate(${x} ${y})`}>
+      <g class="badge-steady">
+        {label !== null && (
+          <g>
+            <circle r="9" fill={paint} stroke={inkOn(paint)} />
+            <text dy="0.35em" fill={inkOn(paint)}>
+              {label}
+            </text>
+          </g>
+        )}
+        {mark !== null && (
+          <g class={`mark ${hold.tag ?? ""}`} transform={`translate(0 ${label === null ? 0 : -22})`}>
+            <rect
+              x={-width / 2}
+              y="-10"
+              width={width}
+              height="20"
+              rx={hold.tag === "top" ? 4 : 10}
+              stroke-dasharray={estimated ? "3 2" : undefined}
+            />
+            <text dy="0.35em">{estimated ? `${mark}?` : mark}</text>
+          </g>
+        )}
+      </g>
+    </g>
+  );
+}
+
+function markWidth(mark: string): number {
+  return Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 11.5 : 7.6), 14);
+}

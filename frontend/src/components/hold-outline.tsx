@@ -1,0 +1,28 @@
+import type { JSX } from "preact";
+import { inkOn, PAINT } from "../lib/colours";
+import type { SeenHold } from "../lib/corrections";
+import { pathData } from "../lib/geometry";
+import { dashOf } from "../lib/patterns";
+
+interface Properties {
+  hold: SeenHold;
+  /** Its problem's place in the list; null for none. */
+  problemIndex: number | null;
+  look: "plain" | "chosen" | "dimmed" | "selected";
+}
+
+const WIDTH = 2.4;
+
+/** One outline in photo pixels: a casing that stands out from any wall, and the colour with its dashes upon it. */
+export function HoldOutline({ hold, problemIndex, look }: Properties): JSX.Element {
+  const paint = PAINT[hold.color];
+  const path = pathData(hold.contour);
+  const dashes = problemIndex === null ? "2 4" : dashOf(problemIndex, WIDTH);
+  const fill = look === "chosen" && hold.problemId !== null ? `url(#problem-${hold.problemId})` : "none";
+  return (
+    <g class={`outline ${look}`} data-hold={hold.id}>
+      <path class="casing" d={path} fill={fill} stroke={inkOn(paint) === "#ffffff" ? "#ffffff" : "#0b0c0d"} />
+      <path class="line" d={path} stroke={paint} stroke-dasharray={dashes} />
+    </g>
+  );
+}

@@ -1,0 +1,47 @@
+import type { JSX } from "preact";
+import { useId, useState } from "preact/hooks";
+import type { Catalogue } from "../i18n";
+
+interface Properties {
+  value: string;
+  text: Catalogue;
+  onSave: (key: string) => void;
+}
+
+export function KeyField({ value, text, onSave }: Properties): JSX.Element {
+  const id = useId();
+  const [key, setKey] = useState(value);
+  const [seen, setSeen] = useState(false);
+  return (
+    <form
+      class="key-field"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSave(key.trim());
+      }}
+    >
+      <label for={id}>{text.settings.key}</label>
+      <div class="field-row">
+        <input
+          id={id}
+          type={seen ? "text" : "password"}
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+          value={key}
+          aria-describedby={`${id}-hint`}
+          onInput={(event) => setKey(event.currentTarget.value)}
+        />
+        <button type="button" class="button small" aria-pressed={seen} onClick={() => setSeen(!seen)}>
+          {seen ? text.settings.hide : text.settings.show}
+        </button>
+        <button type="submit" class="button small primary">
+          {text.settings.keySave}
+        </button>
+      </div>
+      <p id={`${id}-hint`} class="note">
+        {text.settings.keyHint}
+      </p>
+    </form>
+  );
+}
