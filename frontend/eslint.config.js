@@ -16,7 +16,7 @@ export default tseslint.config(
   },
   {
     rules: {
-      complexity: ["error", 12],
+      complexity: ["error", 16],
       "max-lines": ["error", { max: 300, skipBlankLines: true, skipComments: true }],
       "max-lines-per-function": ["error", { max: 90, skipBlankLines: true, skipComments: true }],
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],

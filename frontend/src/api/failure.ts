@@ -5,8 +5,11 @@ export const OWN_CODES = [
   "offline",
   "unreachable",
   "unauthorized",
+  "api_key_missing",
+  "api_key_invalid",
   "forbidden",
   "rate_limited",
+  "host_not_trusted",
   "not_an_image",
   "photo_unreadable",
   "device_full",
@@ -34,6 +37,11 @@ export class Failure extends Error {
   }
 }
 
+/** Failures that a key solves. */
+export function wantsKey(code: string): boolean {
+  return ["unauthorized", "api_key_missing", "api_key_invalid", "forbidden"].includes(code);
+}
+
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";
 }
@@ -56,9 +64,7 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 /** The failure that an answer carries: problem details (RFC 9457), or at least its status. */
 export function failureOf(status: number, body: string, retryAfter: string | null, now: number): Failure {
   const { code, detail } = problemDetails(body);
-  // Whatever the service calls them, these two are for the person to solve, and have a screen of their own.
-  const known = status === 401 || status === 429 ? null : code;
-  return new Failure(known ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
+  return new Failure(code ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
 }
 
 function problemDetails(body: string): { code: string | null; detail: string } {

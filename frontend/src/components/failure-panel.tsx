@@ -1,4 +1,5 @@
 import type { JSX } from "preact";
+import { wantsKey } from "../api/failure";
 import { type Catalogue, sentenceOf } from "../i18n";
 import { Icon } from "./icon";
 import { KeyField } from "./key-field";
@@ -38,16 +39,16 @@ export function FailurePanel(properties: Properties): JSX.Element {
     <section class="failure-panel" role="alert">
       <div class="failure-head">
         <span class="failure-sign">
-          <Icon name={code === "unauthorized" ? "key" : "warning"} />
+          <Icon name={wantsKey(code) ? "key" : "warning"} />
         </span>
         <div>
           <h2>{what}</h2>
           <p class="dim">{next}</p>
         </div>
       </div>
-      {code === "unauthorized" && <KeyField value={apiKey} text={text} onSave={onKey} />}
+      {wantsKey(code) && <KeyField value={apiKey} text={text} onSave={onKey} />}
       <div class="button-row">
-        {!hopeless && (
+        {!hopeless && !wantsKey(code) && (
           <button type="button" class="button primary" onClick={onRetry}>
             {code === "job_not_found" || code === "cancelled" ? text.common.again : text.common.retry}
           </button>

@@ -12,19 +12,22 @@ export function KeyField({ value, text, onSave }: Properties): JSX.Element {
   const id = useId();
   const [key, setKey] = useState(value);
   const [seen, setSeen] = useState(false);
+  // The types of each kind of input are apart; these two differ in nothing else.
+  const kind = { type: seen ? "text" : "password" } as { type: "text" };
   return (
     <form
       class="key-field"
       onSubmit={(event) => {
         event.preventDefault();
-        onSave(key.trim());
+        // What no key of a server holds cannot be sent in a header either.
+        onSave(key.replace(/[^!-~]/g, ""));
       }}
     >
       <label for={id}>{text.settings.key}</label>
       <div class="field-row">
         <input
           id={id}
-          type={seen ? "text" : "password"}
+          {...kind}
           autocomplete="off"
           autocapitalize="none"
           spellcheck={false}

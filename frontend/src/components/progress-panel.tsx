@@ -76,12 +76,17 @@ function said(progress: Progress, text: Catalogue): string {
 
 function detail(stage: Stage, progress: Progress, text: Catalogue): string | null {
   const { position, found, kept, truncated, named, problems } = progress;
-  if (stage === "wait" && progress.stage === "wait" && position !== null)
-    return text.progress.ahead(position);
-  if (stage === "find" && found !== null) {
-    return truncated ? text.progress.foundKept(found, kept ?? found) : text.progress.found(found);
+  switch (stage) {
+    case "wait":
+      return progress.stage === "wait" && position !== null ? text.progress.ahead(position) : null;
+    case "find":
+      if (found === null || kept === null) return null;
+      return truncated ? text.progress.foundKept(found, kept) : text.progress.found(found);
+    case "name":
+      return named === null || kept === null ? null : text.progress.named(named, kept);
+    case "grade":
+      return problems === null ? null : text.progress.grouped(problems);
+    default:
+      return null;
   }
-  if (stage === "name" && named !== null && kept !== null) return text.progress.named(named, kept);
-  if (stage === "grade" && problems !== null) return text.progress.grouped(problems);
-  return null;
 }

@@ -18,6 +18,15 @@ export const failures: Failures = {
     next: "Nothing is lost. We keep trying; you can lock your phone.",
   },
   unauthorized: { what: "This server asks for a key", next: "Enter the key that its owner gave you." },
+  api_key_missing: { what: "This server asks for a key", next: "Enter the key that its owner gave you." },
+  api_key_invalid: {
+    what: "That key is not right",
+    next: "Check it, letter by letter, or ask the owner of this server.",
+  },
+  host_not_trusted: {
+    what: "The server is not meant to be called so",
+    next: "Open the address that its owner gave you.",
+  },
   forbidden: {
     what: "Your key may not do this",
     next: "Ask the owner of this server, or enter another key.",

@@ -7,6 +7,12 @@ export const failures: Failures = {
     next: "사라진 건 없어요. 계속 시도하고 있으니 화면을 잠가도 돼요.",
   },
   unauthorized: { what: "이 서버는 키가 필요해요", next: "서버 주인에게 받은 키를 입력해 주세요." },
+  api_key_missing: { what: "이 서버는 키가 필요해요", next: "서버 주인에게 받은 키를 입력해 주세요." },
+  api_key_invalid: { what: "키가 맞지 않아요", next: "한 글자씩 확인하거나 서버 주인에게 문의해 주세요." },
+  host_not_trusted: {
+    what: "이 주소로는 서버를 쓸 수 없어요",
+    next: "서버 주인이 알려준 주소로 열어 주세요.",
+  },
   forbidden: { what: "이 키로는 할 수 없어요", next: "서버 주인에게 문의하거나 다른 키를 입력해 주세요." },
   rate_limited: {
     what: "짧은 시간에 사진을 많이 보냈어요",

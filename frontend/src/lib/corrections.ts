@@ -31,13 +31,17 @@ export interface Wall {
   readonly problems: readonly SeenProblem[];
 }
 
+/** The part of a result that corrections change. */
+export type Found = Pick<Result, "image_width" | "image_height" | "hold_data" | "problems">;
+
 /** An id that no hold has or ever had: a deleted one may come back by undoing. */
-export function nextId(result: Result, corrections: readonly Correction[]): number {
+export function nextId(result: Pick<Result, "hold_data">, corrections: readonly Correction[]): number {
   const ids = [...result.hold_data.map(({ id }) => id), ...corrections.map(({ hold_id }) => hold_id)];
   return 1 + ids.reduce((most, id) => Math.max(most, id), 0);
 }
 
-export function correct(result: Result, corrections: readonly Correction[]): Wall {
+/** The wall as a person left it. A correction of a hold that is not there changes nothing. */
+export function correct(result: Found, corrections: readonly Correction[]): Wall {
   const holds = new Map<number, SeenHold>();
   for (const hold of result.hold_data) {
     holds.set(hold.id, { ...hold, problemId: problemOf(result.problems, hold.id), drawn: false });

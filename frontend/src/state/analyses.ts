@@ -1,5 +1,5 @@
 import { deleteJob } from "../api/client";
-import { type Failure, isAbort, toFailure } from "../api/failure";
+import { type Failure, isAbort, toFailure, wantsKey } from "../api/failure";
 import type { WallAngle } from "../api/types";
 import { NOT_BEGUN, preparing } from "../lib/progress";
 import { analyse, type Tools } from "./analysis";
@@ -20,14 +20,9 @@ export interface Analyses {
 }
 
 /** After these the service still has the job: the same one goes on. */
-const JOB_LIVES_ON = [
-  "unauthorized",
-  "forbidden",
-  "rate_limited",
-  "internal_error",
-  "unexpected",
-  "device_full",
-];
+function livesOn(code: string): boolean {
+  return wantsKey(code) || ["rate_limited", "internal_error", "unexpected", "device_full"].includes(code);
+}
 
 export function createAnalyses(tools: Tools, keep: Keep): Analyses {
   const { store, shelves } = tools;
@@ -68,7 +63,7 @@ export function createAnalyses(tools: Tools, keep: Keep): Analyses {
     retry: (id) => {
       const entry = entryOf(store.get(), id);
       if (entry === null) return;
-      const goOn = entry.jobId !== null && JOB_LIVES_ON.includes(entry.failure?.code ?? "");
+      const goOn = entry.jobId !== null && livesOn(entry.failure?.code ?? "");
       if (!goOn) void shelves.find(id, NOTHING_FOUND);
       void shelves.update(id, goOn ? { failure: null, status: "running" } : afresh());
       run(id, null);

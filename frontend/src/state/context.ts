@@ -4,6 +4,7 @@ import { type Catalogue, catalogue } from "../i18n";
 import type { Analyses } from "./analyses";
 import type { AppState, AppStore } from "./app";
 import type { Corrector } from "./corrector";
+import type { Settings } from "./settings";
 import type { Shelves } from "./shelves";
 
 /** What screens use; leaves get plain values. */
@@ -12,8 +13,14 @@ export interface App {
   readonly shelves: Shelves;
   readonly analyses: Analyses;
   readonly corrector: Corrector;
-  /** Takes the new version of the app. */
+  /** Whatever waits for its next attempt makes it now. */
+  readonly wakeUp: () => void;
+  readonly change: (settings: Partial<Settings>) => void;
+  /** A short sentence that passes. */
+  readonly notify: (text: string) => void;
+  /** Takes the new version of the app, or leaves it for later. */
   readonly update: () => void;
+  readonly later: () => void;
 }
 
 export const AppContext = createContext<App | null>(null);

@@ -20,3 +20,7 @@ export function hashOf(route: Route): string {
   if (route.at === "wall") return `#/wall/${route.id}${route.mode === "correct" ? "/correct" : ""}`;
   return `#/${route.at}`;
 }
+
+export function go(route: Route): void {
+  location.hash = hashOf(route);
+}

@@ -14,6 +14,7 @@ export interface Shelves {
   /** @throws Failure `photo_missing`: the browser has tidied it away. */
   photo: (id: string) => Promise<Blob>;
   thumbnail: (id: string) => Promise<Blob | null>;
+  findings: (id: string) => Promise<Findings>;
   open: (id: string) => Promise<void>;
   close: () => void;
   drop: (id: string) => Promise<void>;
@@ -69,6 +70,7 @@ export function createShelves(store: AppStore, keep: Keep): Shelves {
       return photo;
     },
     thumbnail: async (id) => (await keep.get("thumbnails", id)) ?? null,
+    findings: async (id) => (await keep.get("findings", id)) ?? NOTHING_FOUND,
     open: async (id) => {
       if (isOpen(id)) return;
       const [photo, findings] = await Promise.all([keep.get("photos", id), keep.get("findings", id)]);
