@@ -15,6 +15,7 @@ interface Properties {
 export function HoldBadge({ hold, label, mark, estimated, faint }: Properties): JSX.Element {
   const paint = PAINT[hold.color];
   const [x, y] = hold.center;
+  const top = hold.bbox[1] - y;
   const width = mark === null ? 0 : markWidth(mark) + (estimated ? 8 : 0);
   return (
     <g class={faint ? "badge faint" : "badge"} transform={`translate(${x} ${y})`}>
@@ -27,24 +28,28 @@ export function HoldBadge({ hold, label, mark, estimated, faint }: Properties): 
             </text>
           </g>
         )}
-        {mark !== null && (
-          <g class={`mark ${hold.tag ?? ""}`} transform={`translate(0 ${label === null ? 0 : -22})`}>
+      </g>
+      {mark !== null && (
+        <g class="badge-place" transform={`translate(0 ${top})`}>
+          <g class={`badge-steady mark ${hold.tag ?? ""}`}>
             <rect
               x={-width / 2}
-              y="-10"
+              y="-21"
               width={width}
-              height="20"
-              rx={hold.tag === "top" ? 4 : 10}
+              height="18"
+              rx={hold.tag === "top" ? 4 : 9}
               stroke-dasharray={estimated ? "3 2" : undefined}
             />
-            <text dy="0.35em">{estimated ? `${mark}?` : mark}</text>
+            <text y="-12" dy="0.35em">
+              {estimated ? `${mark}?` : mark}
+            </text>
           </g>
-        )}
-      </g>
+        </g>
+      )}
     </g>
   );
 }
 
 function markWidth(mark: string): number {
-  return Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 11.5 : 7.6), 14);
+  return Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 10.5 : 6.6), 13);
 }

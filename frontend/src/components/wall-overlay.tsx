@@ -35,12 +35,13 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
           hold={hold}
           problemIndex={hold.problemId === null ? null : (order.get(hold.problemId) ?? null)}
           look={lookOf(hold)}
+          detailed={Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL}
         />
       ))}
       {wall.holds.map((hold) => {
         const index = hold.problemId === null ? undefined : order.get(hold.problemId);
         const faint = lookOf(hold) === "dimmed";
-        const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL || (problem !== null && !faint);
+        const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
         const label = index !== undefined && wide && !faint ? String(index + 1) : null;
         const mark = hold.tag === null || faint ? null : marks[hold.tag];
         if (label === null && mark === null) return null;

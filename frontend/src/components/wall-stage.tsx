@@ -23,6 +23,8 @@ interface Properties {
 }
 
 const FINGER_PX = 16;
+/** Of the bar that floats over the top. */
+const BAR_PX = 66;
 
 /** A photo that fingers, wheel and keys move, with an overlay in its pixels that stays crisp. */
 export function WallStage(properties: Properties): JSX.Element {
@@ -131,8 +133,10 @@ function useFrame(frame: RefObject<HTMLDivElement | null>, camera: Camera, cover
   useLayoutEffect(() => {
     const element = frame.current;
     if (element === null) return;
-    const measure = (): void =>
-      camera.setFrame({ width: element.clientWidth, height: element.clientHeight - covered });
+    const measure = (): void => {
+      const [width, height] = [element.clientWidth, element.clientHeight - covered - BAR_PX];
+      camera.setFrame({ width, height, top: BAR_PX });
+    };
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);

@@ -3,6 +3,7 @@ import {
   between,
   contain,
   fit,
+  type Frame,
   limits,
   pan,
   pinch,
@@ -30,11 +31,13 @@ export interface CameraOptions {
 /** Looks at a photo through a frame. Knows nothing of fingers or of the page. */
 export class Camera {
   view: View = { scale: 1, x: 0, y: 0 };
-  private frame: Size = { width: 0, height: 0 };
+  private frame: Frame = { width: 0, height: 0, top: 0 };
   private motion = 0;
   private drawing = 0;
   private settling: ReturnType<typeof setTimeout> | undefined;
   private placed = false;
+  /** Where the view is going; itself when at rest. */
+  private goal: View = this.view;
 
   constructor(
     private photo: Size,
@@ -49,12 +52,13 @@ export class Camera {
   }
 
   /** The first frame, and a whole photo in a new one, show all of it; a closer look stays where it is. */
-  setFrame(frame: Size): void {
-    if (frame.width === this.frame.width && frame.height === this.frame.height) return;
+  setFrame(frame: Frame): void {
+    const { width, height, top } = this.frame;
+    if (frame.width === width && frame.height === height && frame.top === top) return;
     const whole = !this.placed || this.isWhole();
     this.frame = frame;
     if (frame.width <= 0 || frame.height <= 0) return;
-    const next = whole ? fit(this.photo, frame) : contain(this.view, this.photo, frame);
+    const next = whole ? fit(this.photo, frame) : contain(this.goal, this.photo, frame);
     if (this.placed) this.flyTo(next);
     else this.show(next);
     this.placed = true;
@@ -63,11 +67,12 @@ export class Camera {
   setPhoto(photo: Size): void {
     if (photo.width === this.photo.width && photo.height === this.photo.height) return;
     this.photo = photo;
+    this.hold();
     if (this.placed) this.show(fit(photo, this.frame));
   }
 
   isWhole(): boolean {
-    return this.view.scale <= limits(this.photo, this.frame).least * 1.01;
+    return this.goal.scale <= limits(this.photo, this.frame).least * 1.01;
   }
 
   toPhoto(point: Point): Point {
@@ -88,11 +93,11 @@ export class Camera {
 
   /** The middle of the frame, for keys and buttons. */
   centre(): Point {
-    return [this.frame.width / 2, this.frame.height / 2];
+    return [this.frame.width / 2, this.frame.top + this.frame.height / 2];
   }
 
   zoomBy(factor: number): void {
-    this.flyTo(contain(zoomAt(this.view, this.centre(), factor), this.photo, this.frame));
+    this.flyTo(contain(zoomAt(this.goal, this.centre(), factor), this.photo, this.frame));
   }
 
   /** A double tap: closer, or back to the whole. */
@@ -111,14 +116,15 @@ export class Camera {
 
   /** Moves no more than it takes for a box to be seen. */
   reveal(box: { left: number; top: number; right: number; bottom: number }): void {
-    const { scale, x, y } = this.view;
-    const [width, height] = [this.frame.width, this.frame.height];
+    const { scale, x, y } = this.goal;
+    const { width, height, top } = this.frame;
     const margin = 24;
     const dx =
       Math.max(0, margin - (box.left * scale + x)) - Math.max(0, box.right * scale + x - width + margin);
     const dy =
-      Math.max(0, margin - (box.top * scale + y)) - Math.max(0, box.bottom * scale + y - height + margin);
-    if (dx !== 0 || dy !== 0) this.flyTo(contain(pan(this.view, dx, dy), this.photo, this.frame));
+      Math.max(0, top + margin - (box.top * scale + y)) -
+      Math.max(0, box.bottom * scale + y - top - height + margin);
+    if (dx !== 0 || dy !== 0) this.flyTo(contain(pan(this.goal, dx, dy), this.photo, this.frame));
   }
 
   flyTo(target: View): void {
@@ -129,9 +135,10 @@ export class Camera {
     }
     const from = this.view;
     const begin = performance.now();
+    this.goal = target;
     const step = (now: number): void => {
       const t = Math.min(1, Math.max(0, (now - begin) / FLIGHT_MS));
-      this.show(between(from, target, 1 - (1 - t) ** 3));
+      this.show(between(from, target, 1 - (1 - t) ** 3), target);
       if (t < 1) this.motion = requestAnimationFrame(step);
     };
     this.motion = requestAnimationFrame(step);
@@ -162,8 +169,9 @@ export class Camera {
     this.show(contain(view, this.photo, this.frame));
   }
 
-  private show(view: View): void {
+  private show(view: View, goal = view): void {
     this.view = view;
+    this.goal = goal;
     if (this.drawing === 0) {
       this.drawing = requestAnimationFrame(() => {
         this.drawing = 0;

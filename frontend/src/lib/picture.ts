@@ -1,4 +1,4 @@
-import { inkOn, PAINT } from "./colours";
+import { inkOn, luminance, PAINT } from "./colours";
 import type { SeenHold, Wall } from "./corrections";
 import { toBlob } from "./photo";
 import { sizeWithin } from "./photo-size";
@@ -49,7 +49,7 @@ function outline(
   context.lineJoin = "round";
   context.setLineDash([]);
   context.lineWidth = pen * 2;
-  context.strokeStyle = inkOn(paint) === "#ffffff" ? "#ffffffcc" : "#0b0c0dcc";
+  context.strokeStyle = luminance(paint) < 0.06 ? "#ffffffcc" : "#0b0c0dcc";
   context.stroke(path);
   const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
   const dashes = index < 0 ? `${pen} ${pen * 2}` : dashOf(index, pen);

@@ -5,6 +5,11 @@ export interface Size {
   readonly height: number;
 }
 
+/** Where a photo can be seen: below a bar, above a panel. */
+export interface Frame extends Size {
+  readonly top: number;
+}
+
 /** How a photo lies on the screen: screen = photo * scale + (x, y). */
 export interface View {
   readonly scale: number;
@@ -17,29 +22,29 @@ const LARGEST_PIXEL = 6;
 const LEAST_ZOOM = 4;
 
 /** The photo whole, in the middle. */
-export function fit(photo: Size, frame: Size): View {
+export function fit(photo: Size, frame: Frame): View {
   const scale = Math.min(frame.width / photo.width, frame.height / photo.height);
   return {
     scale,
     x: (frame.width - photo.width * scale) / 2,
-    y: (frame.height - photo.height * scale) / 2,
+    y: frame.top + (frame.height - photo.height * scale) / 2,
   };
 }
 
 /** From the whole photo to where its pixels show. */
 export function limits(photo: Size, frame: Size): { least: number; most: number } {
-  const least = fit(photo, frame).scale;
+  const least = Math.min(frame.width / photo.width, frame.height / photo.height);
   return { least, most: Math.max(LARGEST_PIXEL, least * LEAST_ZOOM) };
 }
 
 /** The nearest view that leaves no gap beside a photo larger than the frame, and centres a smaller one. */
-export function contain(view: View, photo: Size, frame: Size): View {
+export function contain(view: View, photo: Size, frame: Frame): View {
   const { least, most } = limits(photo, frame);
   const scale = clamp(view.scale, least, most);
   return {
     scale,
     x: place(view.x, photo.width * scale, frame.width),
-    y: place(view.y, photo.height * scale, frame.height),
+    y: frame.top + place(view.y - frame.top, photo.height * scale, frame.height),
   };
 }
 
@@ -81,7 +86,7 @@ export function pinch(view: View, from: readonly [Point, Point], to: readonly [P
 export function zoomTo(
   box: { left: number; top: number; right: number; bottom: number },
   photo: Size,
-  frame: Size,
+  frame: Frame,
   share = 0.5,
 ): View {
   const { least, most } = limits(photo, frame);
@@ -89,7 +94,11 @@ export function zoomTo(
     share * Math.min(frame.width / (box.right - box.left), frame.height / (box.bottom - box.top));
   const scale = clamp(wanted, least, Math.min(most, least * 6));
   const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
-  return contain({ scale, x: frame.width / 2 - x * scale, y: frame.height / 2 - y * scale }, photo, frame);
+  return contain(
+    { scale, x: frame.width / 2 - x * scale, y: frame.top + frame.height / 2 - y * scale },
+    photo,
+    frame,
+  );
 }
 
 /** A view on the way: `t` of 0..1. The scale grows by equal ratios, which the eye takes for even. */

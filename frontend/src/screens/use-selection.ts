@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Point } from "../api/types";
 import type { Camera } from "../lib/camera";
 import type { SeenHold, Wall } from "../lib/corrections";
@@ -19,7 +19,11 @@ export interface Selection {
   escape: () => void;
 }
 
-export function useSelection(wall: Wall | null, camera: RefObject<Camera | null>): Selection {
+export function useSelection(
+  wall: Wall | null,
+  camera: RefObject<Camera | null>,
+  covered: number,
+): Selection {
   const [holdId, select] = useState<number | null>(null);
   const [problem, setProblem] = useState<number | null>(null);
   const holds = wall?.holds ?? [];
@@ -31,29 +35,33 @@ export function useSelection(wall: Wall | null, camera: RefObject<Camera | null>
     if (chosen === null || box === null) camera.current?.showAll();
     else camera.current?.showBox(box, 0.86);
   };
-  const selectAndReveal = (chosen: number | null): void => {
+  const selectHold = (chosen: number | null): void => {
     select(chosen);
     const hold = holds.find(({ id }) => id === chosen);
-    if (hold === undefined) return;
-    if (hold.problemId !== problem) setProblem(null);
-    // Two frames later the panel has its new height, and is known not to cover the hold.
-    const [left, top, right, bottom] = hold.bbox;
-    const reveal = (): void => camera.current?.reveal({ left, top, right, bottom });
-    requestAnimationFrame(() => requestAnimationFrame(reveal));
+    if (hold !== undefined && hold.problemId !== problem) setProblem(null);
   };
+  const hold = holds.find(({ id }) => id === holdId) ?? null;
+  // Again when the panel grows: it must not cover what it tells of.
+  useEffect(() => {
+    if (hold === null) return;
+    const [left, top, right, bottom] = hold.bbox;
+    camera.current?.reveal({ left, top, right, bottom });
+    // A corrected hold is a new object in the same place.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [holdId, covered, camera]);
   return {
-    hold: holds.find(({ id }) => id === holdId) ?? null,
+    hold,
     problem,
     choose,
-    select: selectAndReveal,
+    select: selectHold,
     step: (by) => {
       const among = holds.filter((hold) => problem === null || hold.problemId === problem);
       const at = among.findIndex(({ id }) => id === holdId);
-      selectAndReveal(among[at < 0 ? 0 : (at + by + among.length) % among.length]?.id ?? null);
+      selectHold(among[at < 0 ? 0 : (at + by + among.length) % among.length]?.id ?? null);
     },
     tap: (point, slop) => {
       const hit = hitTest(holds, point, slop);
-      if (hit !== null || holdId !== null) selectAndReveal(hit?.id ?? null);
+      if (hit !== null || holdId !== null) selectHold(hit?.id ?? null);
       else if (problem !== null) choose(null);
     },
     escape: () => {

@@ -39,7 +39,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const wall = useWall(entry, findings);
   const photoUrl = usePhotoUrl(photo);
   const size = useNaturalSize(photoUrl, wall ?? entry.size);
-  const selection = useSelection(wall, camera);
+  const selection = useSelection(wall, camera, covered);
   const corrections = useCorrections(entry.id, entry.corrections, findings.result);
   const onDrawn = (contour: Parameters<typeof corrections.draw>[0]): void =>
     selection.select(corrections.draw(contour, selection.problem));
