@@ -23,4 +23,5 @@ export default tseslint.config(
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
     },
   },
+  { files: ["**/*.test.ts"], rules: { "max-lines-per-function": "off" } },
 );

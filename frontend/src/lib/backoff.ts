@@ -18,14 +18,17 @@ export function backoff(
 /** Waits, or less where `wake` fires: someone looks at the screen again, or the network is back. */
 export function pause(signal: AbortSignal, ms: number, wake?: EventTarget): Promise<void> {
   return new Promise((resolve, reject) => {
-    const finish = (): void => {
+    const leave = (): void => {
       clearTimeout(timer);
       wake?.removeEventListener("wake", finish);
       signal.removeEventListener("abort", stop);
+    };
+    const finish = (): void => {
+      leave();
       resolve();
     };
     const stop = (): void => {
-      finish();
+      leave();
       reject(new DOMException("aborted", "AbortError"));
     };
     const timer = setTimeout(finish, ms);

@@ -20,7 +20,7 @@ export const COLOURS = [
 
 /** How a named colour is drawn, whatever the light on the wall was. */
 export const PAINT: Record<Colour, string> = {
-  red: "#e5383b",
+  red: "#d92f33",
   orange: "#f77f00",
   yellow: "#f7c815",
   lime: "#a4d71e",
