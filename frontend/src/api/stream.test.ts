@@ -41,15 +41,11 @@ async function through(
   const left = [...answers];
   const ending = await follow(new AbortController().signal, {
     lastEventId: "",
-    open: (_signal, lastEventId) => {
+    open: async (_signal, lastEventId) => {
       heard.asked.push(lastEventId);
-      const next = left.shift();
-      if (next === undefined) return Promise.reject(new Failure("job_not_found", "", null, 404));
-      try {
-        return Promise.resolve(next());
-      } catch (error) {
-        return Promise.reject(error);
-      }
+      const next = await Promise.resolve(left.shift());
+      if (next === undefined) throw new Failure("job_not_found", "", null, 404);
+      return next();
     },
     onEvent: (event: StreamEvent) => {
       heard.steps.push(`${event.seq} ${event.step}`);
