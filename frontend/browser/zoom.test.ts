@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Network, startNetwork } from "./network";
 import { hangUp, scan, takePhone } from "./phone";
@@ -18,9 +20,47 @@ afterAll(async () => {
   await server.close();
 });
 
-interface Watch {
-  readonly tasks: number[];
-  readonly frames: number[];
+interface TraceEvent {
+  readonly name: string;
+  readonly ph: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly dur?: number;
+  /** Processor time, microseconds. */
+  readonly tdur?: number;
+  readonly args: { readonly name?: string };
+}
+
+/**
+ * Traces the page's main thread. Tasks are told by their processor time: beside other programs a task of 5 ms may
+ * take 100 on the clock.
+ */
+async function startTrace(page: Page): Promise<{ stop: () => Promise<number[]> }> {
+  const session = await page.context().newCDPSession(page);
+  const events: TraceEvent[] = [];
+  session.on("Tracing.dataCollected", ({ value }) => events.push(...(value as unknown as TraceEvent[])));
+  await session.send("Tracing.start", {
+    transferMode: "ReportEvents",
+    traceConfig: { includedCategories: ["toplevel", "devtools.timeline"], excludedCategories: ["*"] },
+  });
+  return {
+    stop: async () => {
+      const collected = new Promise((resolve) => session.once("Tracing.tracingComplete", resolve));
+      await session.send("Tracing.end");
+      await collected;
+      if (process.env["TRACE"] !== undefined) writeFileSync(process.env["TRACE"], JSON.stringify(events));
+      const mains = events.filter(
+        ({ name, args }) => name === "thread_name" && args.name === "CrRendererMain",
+      );
+      const isMain = ({ pid, tid }: TraceEvent): boolean =>
+        mains.some((main) => main.pid === pid && main.tid === tid);
+      const tasks = events.filter((event) => event.name.endsWith("RunTask") && isMain(event));
+      return tasks
+        .map(({ tdur }) => (tdur ?? 0) / 1000)
+        .filter((ms) => ms > 1)
+        .sort((one, other) => one - other);
+    },
+  };
 }
 
 describe("a wall with 200 holds", () => {
@@ -36,20 +76,7 @@ describe("a wall with 200 holds", () => {
       .nth(HOLDS - 1)
       .waitFor({ state: "attached" });
     await page.waitForTimeout(1500);
-    await page.evaluate(() => {
-      const watch: Watch = { tasks: [], frames: [] };
-      Object.assign(window, { watch });
-      new PerformanceObserver((list) => {
-        for (const { duration } of list.getEntries()) watch.tasks.push(duration);
-      }).observe({ entryTypes: ["longtask"] });
-      let before = performance.now();
-      const frame = (now: number): void => {
-        watch.frames.push(now - before);
-        before = now;
-        requestAnimationFrame(frame);
-      };
-      requestAnimationFrame(frame);
-    });
+    const trace = await startTrace(page);
     const touch = await context.newCDPSession(page);
     const fingers = async (type: "touchStart" | "touchMove" | "touchEnd", gap: number): Promise<void> => {
       const touchPoints =
@@ -71,15 +98,14 @@ describe("a wall with 200 holds", () => {
       await page.keyboard.press("0");
       await page.waitForTimeout(350);
     }
-    const { tasks, frames } = await page.evaluate(() => (window as unknown as { watch: Watch }).watch);
-    const sorted = [...frames].sort((one, other) => one - other);
+    const tasks = await trace.stop();
+    const [median, longest] = [tasks[tasks.length >> 1] ?? 0, tasks[tasks.length - 1] ?? 0];
     console.log(
-      `${HOLDS} holds: ${frames.length} frames, median ${sorted[sorted.length >> 1]?.toFixed(1) ?? ""} ms, ` +
-        `95th percentile ${sorted[Math.floor(sorted.length * 0.95)]?.toFixed(1) ?? ""} ms; ` +
-        `tasks over 50 ms: ${tasks.map((ms) => ms.toFixed(0)).join(", ") || "none"}`,
+      `${HOLDS} holds: ${tasks.length} tasks of the main thread over 1 ms, median ${median.toFixed(1)} ms, ` +
+        `longest ${longest.toFixed(1)} ms of processor time`,
     );
-    expect(frames.length).toBeGreaterThan(30);
-    expect(tasks).toEqual([]);
+    expect(tasks.length).toBeGreaterThan(100);
+    expect(longest).toBeLessThan(LONGEST_TASK_MS);
     await phone.close();
   });
 });

@@ -6,13 +6,15 @@ interface Properties {
   hint: string;
   action: string;
   href: string;
+  /** Nothing else heads the screen. */
+  alone?: boolean;
 }
 
-export function EmptyState({ title, hint, action, href }: Properties): JSX.Element {
+export function EmptyState({ title, hint, action, href, alone }: Properties): JSX.Element {
   return (
     <div class="empty-state">
       <HoldShapes />
-      <h2>{title}</h2>
+      {alone === true ? <h1>{title}</h1> : <h2>{title}</h2>}
       <p class="dim">{hint}</p>
       <a class="button primary" href={href}>
         {action}

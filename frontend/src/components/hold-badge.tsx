@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { inkOn, PAINT } from "../lib/colours";
 import type { SeenHold } from "../lib/corrections";
+import { memo } from "./memo";
 
 interface Properties {
   hold: SeenHold;
@@ -12,7 +13,7 @@ interface Properties {
 }
 
 /** A hold's number and mark, as large as they are whatever the zoom is. */
-export function HoldBadge({ hold, label, mark, estimated, faint }: Properties): JSX.Element {
+export const HoldBadge = memo(({ hold, label, mark, estimated, faint }: Properties): JSX.Element => {
   const paint = PAINT[hold.color];
   const [x, y] = hold.center;
   const top = hold.bbox[1] - y;
@@ -48,7 +49,7 @@ export function HoldBadge({ hold, label, mark, estimated, faint }: Properties): 
       )}
     </g>
   );
-}
+});
 
 function markWidth(mark: string): number {
   return Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 10.5 : 6.6), 13);

@@ -3,6 +3,7 @@ import { luminance, PAINT } from "../lib/colours";
 import type { SeenHold } from "../lib/corrections";
 import { pathData } from "../lib/geometry";
 import { dashOf } from "../lib/patterns";
+import { memo } from "./memo";
 
 interface Properties {
   hold: SeenHold;
@@ -18,7 +19,7 @@ const WIDTH = 2.4;
 const DARK = 0.06;
 
 /** One outline in photo pixels: a casing that stands out from any wall, and the colour with its dashes upon it. */
-export function HoldOutline({ hold, problemIndex, look, detailed }: Properties): JSX.Element {
+export const HoldOutline = memo(({ hold, problemIndex, look, detailed }: Properties): JSX.Element => {
   const paint = PAINT[hold.color];
   const path = pathData(hold.contour);
   const dashes = problemIndex === null ? "2 4" : detailed ? dashOf(problemIndex, WIDTH) : undefined;
@@ -29,4 +30,4 @@ export function HoldOutline({ hold, problemIndex, look, detailed }: Properties):
       <path class="line" d={path} stroke={paint} stroke-dasharray={dashes} />
     </g>
   );
-}
+});

@@ -4,16 +4,15 @@ import { Icon } from "./icon";
 interface Properties {
   href: string;
   url: string | null;
-  label: string;
   title: string;
   state: string;
   status: "sending" | "running" | "done" | "failed";
   percent: number;
 }
 
-export function Thumbnail({ href, url, label, title, state, status, percent }: Properties): JSX.Element {
+export function Thumbnail({ href, url, title, state, status, percent }: Properties): JSX.Element {
   return (
-    <a class={`thumbnail ${status}`} href={href} aria-label={label}>
+    <a class={`thumbnail ${status}`} href={href}>
       <span class="thumbnail-picture">
         {url === null ? <Icon name="photo" size={28} /> : <img src={url} alt="" loading="lazy" />}
         {(status === "sending" || status === "running") && (

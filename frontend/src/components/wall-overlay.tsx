@@ -38,25 +38,27 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
           detailed={Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL}
         />
       ))}
-      {wall.holds.map((hold) => {
-        const index = hold.problemId === null ? undefined : order.get(hold.problemId);
-        const faint = lookOf(hold) === "dimmed";
-        const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
-        const label = index !== undefined && wide && !faint ? String(index + 1) : null;
-        const mark = hold.tag === null || faint ? null : marks[hold.tag];
-        if (label === null && mark === null) return null;
-        const estimated = isEstimated(hold, wall);
-        return (
-          <HoldBadge
-            key={hold.id}
-            hold={hold}
-            label={label}
-            mark={mark}
-            estimated={estimated}
-            faint={faint}
-          />
-        );
-      })}
+      <g class="badges">
+        {wall.holds.map((hold) => {
+          const index = hold.problemId === null ? undefined : order.get(hold.problemId);
+          const faint = lookOf(hold) === "dimmed";
+          const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
+          const label = index !== undefined && wide && !faint ? String(index + 1) : null;
+          const mark = hold.tag === null || faint ? null : marks[hold.tag];
+          if (label === null && mark === null) return null;
+          const estimated = isEstimated(hold, wall);
+          return (
+            <HoldBadge
+              key={hold.id}
+              hold={hold}
+              label={label}
+              mark={mark}
+              estimated={estimated}
+              faint={faint}
+            />
+          );
+        })}
+      </g>
     </>
   );
 }

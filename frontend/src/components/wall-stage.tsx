@@ -17,6 +17,7 @@ interface Properties {
   camera: RefObject<Camera | null>;
   onTap: (point: Point, slop: number) => void;
   onKey: (key: string) => boolean;
+  /** CSS pixels of a photo pixel, whenever the view has come to rest. */
   onSettle: (scale: number) => void;
   /** Present while one finger draws. */
   onStroke?: Meaning["stroke"] | undefined;
@@ -39,7 +40,10 @@ export function WallStage(properties: Properties): JSX.Element {
     () =>
       new Camera(size, {
         draw: (view) => draw(view, photo.current, layer.current),
-        settle: (view) => latest.current.onSettle(view.scale),
+        settle: (view) => {
+          rest(view, layer.current);
+          latest.current.onSettle(view.scale);
+        },
         calm: () => matchMedia("(prefers-reduced-motion: reduce)").matches,
       }),
     // One camera for the stage's life; a new size is told to it below.
@@ -53,7 +57,10 @@ export function WallStage(properties: Properties): JSX.Element {
   useFrame(frame, camera, covered);
   useWheel(frame, camera);
   useEffect(() => () => camera.stop(), [camera]);
-  useLayoutEffect(() => draw(camera.view, photo.current, layer.current), [camera, photoUrl]);
+  useLayoutEffect(() => {
+    draw(camera.view, photo.current, layer.current);
+    rest(camera.view, layer.current);
+  }, [camera, photoUrl]);
 
   const at = (event: PointerEvent): Point => {
     const box = frame.current?.getBoundingClientRect();
@@ -96,7 +103,16 @@ function draw(view: View, photo: HTMLImageElement | null, layer: SVGGElement | n
   const { scale, x, y } = view;
   if (photo !== null) photo.style.transform = `translate3d(${x}px, ${y}px, 0) scale(${scale})`;
   layer?.setAttribute("transform", `matrix(${scale} 0 0 ${scale} ${x} ${y})`);
-  layer?.style.setProperty("--unzoom", String(1 / scale));
+  const zooms = Math.abs(Number(layer?.dataset["restScale"]) / scale - 1) > 0.001;
+  if (layer?.classList.contains("zooming") === !zooms) layer.classList.toggle("zooming", zooms);
+}
+
+/** Labels get their size back. In every frame that would cost more than all the rest: they hide while it zooms. */
+function rest({ scale }: View, layer: SVGGElement | null): void {
+  if (layer === null) return;
+  layer.style.setProperty("--unzoom", String(1 / scale));
+  layer.dataset["restScale"] = String(scale);
+  layer.classList.remove("zooming");
 }
 
 function meaningOf(camera: Camera, latest: RefObject<Properties>): Meaning {
@@ -114,10 +130,10 @@ function meaningOf(camera: Camera, latest: RefObject<Properties>): Meaning {
 function pressed(key: string, camera: Camera, properties: Properties): boolean {
   const step = 60;
   const moves: Record<string, () => void> = {
-    ArrowLeft: () => camera.panBy(step, 0),
-    ArrowRight: () => camera.panBy(-step, 0),
-    ArrowUp: () => camera.panBy(0, step),
-    ArrowDown: () => camera.panBy(0, -step),
+    ArrowLeft: () => camera.step(step, 0),
+    ArrowRight: () => camera.step(-step, 0),
+    ArrowUp: () => camera.step(0, step),
+    ArrowDown: () => camera.step(0, -step),
     "+": () => camera.zoomBy(1.5),
     "=": () => camera.zoomBy(1.5),
     "-": () => camera.zoomBy(1 / 1.5),

@@ -185,7 +185,6 @@ export const en = {
     first: "Scan the first one",
     running: "Analysing",
     failed: "Failed",
-    open: (date: string, counts: string) => `Wall of ${date}, ${counts}`,
     delete: (date: string) => `Delete the wall of ${date}`,
   },
   remove: {

@@ -183,7 +183,6 @@ export const ko: Catalogue = {
     first: "첫 번째 벽 스캔하기",
     running: "분석 중",
     failed: "실패",
-    open: (date, counts) => `${date}의 벽, ${counts}`,
     delete: (date) => `${date}의 벽 삭제`,
   },
   remove: {

@@ -83,6 +83,11 @@ export class Camera {
     this.moveTo(pan(this.view, dx, dy));
   }
 
+  /** A step by key: from where the view is going, so that quick presses add up. */
+  step(dx: number, dy: number): void {
+    this.flyTo(contain(pan(this.goal, dx, dy), this.photo, this.frame));
+  }
+
   pinch(from: readonly [Point, Point], to: readonly [Point, Point]): void {
     this.moveTo(pinch(this.view, from, to));
   }

@@ -142,8 +142,16 @@ function farthestBetween(
   return { index, distance };
 }
 
-/** An outline as SVG path data, one decimal. */
+const PATHS = new WeakMap<readonly Point[], string>();
+
+/** An outline as SVG path data, one decimal. Made once for each list of points. */
 export function pathData(points: readonly Point[]): string {
+  const path = PATHS.get(points) ?? pathOf(points);
+  PATHS.set(points, path);
+  return path;
+}
+
+function pathOf(points: readonly Point[]): string {
   return points.length === 0 ? "" : `M${points.map(([x, y]) => `${round(x)} ${round(y)}`).join("L")}Z`;
 }
 

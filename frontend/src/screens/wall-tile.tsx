@@ -37,7 +37,6 @@ export function WallTile({ entry }: { entry: Entry }): JSX.Element {
     <Thumbnail
       href={hashOf({ at: "wall", id, mode: "explore" })}
       url={usePhotoUrl(thumbnail)}
-      label={text.history.open(date, state)}
       title={date}
       state={state}
       status={entry.status}

@@ -76,7 +76,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         keys={text.wall.keys}
         onTap={done ? selection.tap : () => undefined}
         onKey={keyed}
-        onSettle={setScale}
+        onSettle={(at) => setScale(roughly(at))}
         onStroke={mode === "correct" && drawing.active ? drawing.stroke : undefined}
       >
         {wall !== null && (
@@ -103,4 +103,9 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       {dialog === "remove" && <RemoveDialog text={text} onRemove={erase} onClose={() => setDialog(null)} />}
     </main>
   );
+}
+
+/** In steps of a fifth: what is drawn at each scale changes rarely, and drawing it anew is not free. */
+function roughly(scale: number): number {
+  return 1.2 ** Math.round(Math.log(scale) / Math.log(1.2));
 }
