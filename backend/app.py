@@ -21,8 +21,7 @@ from backend.jobs import Jobs
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, health, jobs
-from backend.routers.page import page_router
+from backend.routers import analyze, health, jobs, page
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
@@ -60,7 +59,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.include_router(analyze.router)
     app.include_router(jobs.router)
     app.include_router(health.router)
-    app.include_router(page_router())
+    app.include_router(page.page_router(page.DIST))
     openapi.install(app)
     _add_error_handlers(app)
     _add_middleware(app, settings)

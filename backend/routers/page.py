@@ -34,7 +34,7 @@ _TYPES = {
 """Said here, because the machine's own table of types may say otherwise."""
 
 
-def page_router(dist: Path = DIST) -> APIRouter:
+def page_router(dist: Path) -> APIRouter:
     """A route for each file of the build, and for nothing else: no path that a client sends is ever opened.
 
     Where there is no build, `/` says how to make it.

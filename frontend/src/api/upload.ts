@@ -11,6 +11,9 @@ export interface Upload {
   onProgress: (fraction: number) => void;
 }
 
+/** The service gives up a silent upload after 20 s; a dead line would let us wait for minutes. */
+const SILENCE_MS = 25_000;
+
 /** Sends a photo as a job. XMLHttpRequest, because fetch cannot tell how much has left the phone. */
 export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Upload): Promise<Accepted> {
   return new Promise((resolve, reject) => {
@@ -22,7 +25,14 @@ export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Uploa
     sending.open("POST", "api/jobs");
     for (const [name, value] of Object.entries(headersOf(identity))) sending.setRequestHeader(name, value);
     sending.setRequestHeader("Idempotency-Key", upload.key);
+    const silence = watchdog(SILENCE_MS, () => {
+      sending.onabort = null;
+      sending.abort();
+      reject(new Failure("unreachable", "the upload fell silent"));
+    });
+    sending.onloadend = silence.end;
     sending.upload.onprogress = (event) => {
+      silence.reset();
       if (event.lengthComputable) upload.onProgress(event.loaded / event.total);
     };
     sending.onload = () => settle(sending, resolve, reject);
@@ -55,4 +65,17 @@ function settle(
 
 function abortError(): DOMException {
   return new DOMException("the upload was cancelled", "AbortError");
+}
+
+/** Calls `bark` when `reset` was not called for so long. */
+function watchdog(ms: number, bark: () => void): { reset: () => void; end: () => void } {
+  let timer = setTimeout(bark, ms);
+  const end = (): void => clearTimeout(timer);
+  return {
+    end,
+    reset: () => {
+      end();
+      timer = setTimeout(bark, ms);
+    },
+  };
 }

@@ -28,6 +28,7 @@ export function WallScreen({ id, mode }: Properties): JSX.Element | null {
     return (
       <main id="main" class="screen" tabIndex={-1}>
         <EmptyState
+          alone
           title={text.wall.gone}
           hint={text.wall.goneHint}
           action={text.common.newPhoto}

@@ -27,6 +27,7 @@ function livesOn(code: string): boolean {
 export function createAnalyses(tools: Tools, keep: Keep): Analyses {
   const { store, shelves } = tools;
   const running = new Map<string, AbortController>();
+  const erasing = new Set<string>();
 
   function run(id: string, file: File | null): void {
     if (running.has(id)) return;
@@ -48,9 +49,15 @@ export function createAnalyses(tools: Tools, keep: Keep): Analyses {
 
   /** Remembered until it is done: a phone without a network erases when it is back. */
   async function eraseOnService(jobId: string): Promise<void> {
-    await keep.put("erasures", jobId, jobId);
-    await deleteJob(new AbortController().signal, identityOf(store.get()), jobId);
-    await keep.remove("erasures", jobId);
+    if (erasing.has(jobId)) return;
+    erasing.add(jobId);
+    try {
+      await keep.put("erasures", jobId, jobId);
+      await deleteJob(new AbortController().signal, identityOf(store.get()), jobId);
+      await keep.remove("erasures", jobId);
+    } finally {
+      erasing.delete(jobId);
+    }
   }
 
   return {
