@@ -21,7 +21,7 @@ from backend.jobs import Jobs
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, health, jobs, page
+from backend.routers import analyze, corrections, health, jobs, page
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
@@ -58,6 +58,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
+    app.include_router(corrections.router)
     app.include_router(health.router)
     app.include_router(page.page_router(page.DIST))
     openapi.install(app)

@@ -15,6 +15,8 @@ HoldcheckError (holdcheck.errors)
       |    |-- JobCancelled       its owner deleted it before it ended
       |    |-- JobCrashed         the process died of it, twice
       |    |-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
+      |    |-- JobNotDone         it has no result to correct
+      |    |-- CorrectionsInvalid of nothing that is in the result, or no corrections at all
       |    `-- LastEventIdInvalid no number of an event
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
@@ -98,6 +100,14 @@ class JobTimedOut(JobError):
         return f"The analysis took longer than {limit_s:g} s and was ended."
 
 
+class JobNotDone(JobError):
+    code = "job_not_done"
+
+
+class CorrectionsInvalid(JobError):
+    code = "corrections_invalid"
+
+
 class LastEventIdInvalid(JobError):
     code = "last_event_id_invalid"
 
@@ -155,6 +165,8 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     JobNotFound: (404, "There is no such job"),
     JobCancelled: (410, "The job was cancelled"),
     JobCrashed: (500, "The analysis failed repeatedly"),
+    JobNotDone: (409, "The job has no result"),
+    CorrectionsInvalid: (422, "The corrections are invalid"),
     LastEventIdInvalid: (400, "The Last-Event-ID is invalid"),
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),

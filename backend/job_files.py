@@ -1,7 +1,7 @@
 """A job's folder: DATA_DIR/jobs/<id>/{inputs,interim,outputs}, for the server's user only.
 
 inputs/photo is deleted when the job ends, however it does: no photo outlives its analysis, and with it goes
-its EXIF. interim/events and outputs/result.json stay until the job expires or is deleted.
+its EXIF. interim/events and outputs/{result,corrections}.json stay until the job expires or is deleted.
 """
 
 import errno
@@ -106,6 +106,21 @@ class JobFiles:
         with storage_errors():
             write_whole(path, result)
         self._add(len(result))
+
+    def corrections(self, job_id: str) -> Path:
+        return self._folder / job_id / "outputs" / "corrections.json"
+
+    def write_corrections(self, job_id: str, corrections: bytes) -> None:
+        """Put them in the place of earlier ones: all of them or nothing.
+
+        Raises:
+            StorageFull, StorageUnavailable: the disk does not take them, or the job was just erased.
+        """
+        path = self.corrections(job_id)
+        before = _size(path)
+        with storage_errors():
+            write_whole(path, corrections)
+        self._add(len(corrections) - before)
 
     def add_events(self, size: int) -> None:
         """Count what went into a job's events."""

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend import errors
+from backend.corrections import Corrections
 from backend.errors import MEDIA_TYPE, Problem
 from holdcheck import errors as vision
 from holdcheck.errors import HoldcheckError
@@ -111,10 +112,10 @@ _STATISTICS: _Json = {
     "total_problems": 1,
     "analyzable_problems": 0,
 }
-_JOB_ID = "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
+JOB_ID = "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
 
 RESULT_EXAMPLE: _Json = {
-    "job_id": _JOB_ID,
+    "job_id": JOB_ID,
     "image_width": 3024,
     "image_height": 4032,
     "statistics": _STATISTICS,
@@ -159,10 +160,10 @@ RESULT_EXAMPLE: _Json = {
     "memory": _MEMORY,
 }
 
-ACCEPTED_EXAMPLE: _Json = {"job_id": _JOB_ID, "status": "queued"}
+ACCEPTED_EXAMPLE: _Json = {"job_id": JOB_ID, "status": "queued"}
 
 JOB_EXAMPLE: _Json = {
-    "job_id": _JOB_ID,
+    "job_id": JOB_ID,
     "status": "done",
     "created_at": "2026-11-21T08:20:01.123+00:00",
     "position": None,
@@ -214,6 +215,8 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.JobNotFound: "There is no such job: it never was, has expired, or was deleted.",
     errors.JobCancelled: "The analysis was cancelled, and its photo and results are erased.",
     errors.JobCrashed: "The server died 2 times during this analysis; it is not tried again.",
+    errors.JobNotDone: "Only a result can be corrected: this analysis has none, or not yet.",
+    errors.CorrectionsInvalid: "corrections.0: there is no hold 99",
     errors.LastEventIdInvalid: "Last-Event-ID takes the `id` of an event of this job.",
     errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
     HoldcheckError: errors.INTERNAL_DETAIL,
@@ -303,10 +306,18 @@ def install(app: FastAPI) -> None:
             app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
                 Problem.model_json_schema()
             )
+            _add_corrections(app.openapi_schema["components"]["schemas"])
             _drop_validation_errors(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _add_corrections(schemas: _Json) -> None:
+    """The route reads its body itself, so that it stops at a cap: FastAPI does not see the model."""
+    schema = Corrections.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs"))
+    schemas["Corrections"] = schema
 
 
 def _drop_validation_errors(schema: _Json) -> None:
@@ -350,7 +361,7 @@ def _stream_example() -> str:
 
 def _sse(seq: int, step: str, progress: int, message: str, elapsed_ms: int, data: _Json) -> str:
     event = {
-        "job_id": _JOB_ID,
+        "job_id": JOB_ID,
         "seq": seq,
         "step": step,
         "progress": progress,

@@ -36,6 +36,7 @@ def test_every_path_of_the_contract_is_described(description: Json) -> None:
         "/api/jobs",
         "/api/jobs/{job_id}",
         "/api/jobs/{job_id}/events",
+        "/api/jobs/{job_id}/corrections",
         "/api/health",
         "/livez",
         "/readyz",

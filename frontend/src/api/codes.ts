@@ -2,10 +2,12 @@
 export const ERROR_CODES = [
   "cancelled",
   "content_type_unsupported",
+  "corrections_invalid",
   "idempotency_key_invalid",
   "idempotency_key_reused",
   "internal_error",
   "job_crashed",
+  "job_not_done",
   "job_not_found",
   "job_timed_out",
   "last_event_id_invalid",

@@ -127,6 +127,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/jobs/{job_id}/corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put right what the machine got wrong
+         * @description All corrections of a result, in order; they take the place of those that were sent before.
+         *     They are checked against the result, kept beside it, and go with it.
+         */
+        post: operations["post_corrections_api_jobs__job_id__corrections_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -234,6 +255,23 @@ export interface components {
             yolo: boolean;
             /** Clip */
             clip: boolean;
+        };
+        /**
+         * CorrectionsAnswer
+         * @description What is kept now.
+         * @example {
+         *       "corrections": 1,
+         *       "job_id": "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
+         *     }
+         */
+        CorrectionsAnswer: {
+            /** Job Id */
+            job_id: string;
+            /**
+             * Corrections
+             * @description how many are kept
+             */
+            corrections: number;
         };
         /**
          * Difficulty
@@ -731,6 +769,120 @@ export interface components {
              * @description URI of this occurrence: the request's id, which the log lines carry
              */
             instance: string;
+        };
+        /**
+         * Add
+         * @description A hold that was missed, drawn around by hand.
+         */
+        Add: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "add";
+            /**
+             * Contour
+             * @description pixels of the photo
+             */
+            contour: [
+                number,
+                number
+            ][];
+            /**
+             * Color
+             * @enum {string}
+             */
+            color: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "hold" | "volume";
+            /** Problem Id */
+            problem_id: number | null;
+        };
+        /** Delete */
+        Delete: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "delete";
+        };
+        /** SetColor */
+        SetColor: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "set_color";
+            /**
+             * Color
+             * @enum {string}
+             */
+            color: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
+        };
+        /** SetKind */
+        SetKind: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "set_kind";
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "hold" | "volume";
+        };
+        /** SetProblem */
+        SetProblem: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "set_problem";
+            /** Problem Id */
+            problem_id: number | null;
+        };
+        /** SetTag */
+        SetTag: {
+            /** Hold Id */
+            hold_id: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "set_tag";
+            /** Tag */
+            tag: ("start" | "top") | null;
+        };
+        /**
+         * Corrections
+         * @description All of them, in order: a later one may be about a hold that an earlier one added.
+         * @example {
+         *       "corrections": [
+         *         {
+         *           "color": "orange",
+         *           "hold_id": 1,
+         *           "op": "set_color"
+         *         }
+         *       ]
+         *     }
+         */
+        Corrections: {
+            /** Corrections */
+            corrections: (components["schemas"]["SetColor"] | components["schemas"]["SetKind"] | components["schemas"]["SetProblem"] | components["schemas"]["SetTag"] | components["schemas"]["Delete"] | components["schemas"]["Add"])[];
         };
     };
     responses: never;
@@ -1331,6 +1483,86 @@ export interface operations {
             };
             /** @description Internal error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    post_corrections_api_jobs__job_id__corrections_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Corrections"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrectionsAnswer"];
+                };
+            };
+            /** @description There is no such job */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The job has no result */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The corrections are invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The photo cannot be stored */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -10,6 +10,7 @@ export type Memory = Schemas["MemoryUsage"];
 export type Health = Schemas["Health"];
 export type JobAnswer = Omit<Schemas["JobAnswer"], "result"> & { result: Result | null };
 export type Accepted = Schemas["AcceptedAnswer"];
+export type SentCorrections = Schemas["Corrections"];
 export type Colour = Hold["color"];
 export type Kind = Hold["kind"];
 export type Tag = "start" | "top";

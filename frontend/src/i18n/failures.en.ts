@@ -65,6 +65,10 @@ export const failures: Failures = {
     what: "The server made a mistake",
     next: "Try again. If it stays, tell the owner of this server.",
   },
+  corrections_invalid: {
+    what: "The corrections do not fit the result",
+    next: "They stay on this phone. Reload the app to get its newest version.",
+  },
   job_crashed: {
     what: "The server cannot cope with this photo",
     next: "It stopped twice over it. Take the photo again from another spot.",
@@ -73,6 +77,7 @@ export const failures: Failures = {
     what: "The server no longer has this analysis",
     next: "Results are kept there for a short time. Your photo is still here: send it again.",
   },
+  job_not_done: { what: "There is no result yet", next: "Wait until the analysis has ended." },
   job_timed_out: {
     what: "The analysis took too long",
     next: "The server may be busy. Try again, or with fewer holds in the picture.",

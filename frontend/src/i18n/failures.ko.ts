@@ -42,6 +42,10 @@ export const failures: Failures = {
     what: "서버에서 오류가 났어요",
     next: "다시 시도해 주세요. 계속되면 서버 주인에게 알려 주세요.",
   },
+  corrections_invalid: {
+    what: "고친 내용이 결과와 맞지 않아요",
+    next: "휴대폰에는 남아 있어요. 앱을 새로고침해 최신 버전으로 바꿔 주세요.",
+  },
   job_crashed: {
     what: "서버가 이 사진을 감당하지 못해요",
     next: "두 번이나 멈췄어요. 다른 위치에서 다시 찍어 주세요.",
@@ -50,6 +54,7 @@ export const failures: Failures = {
     what: "서버에 이 분석이 더는 없어요",
     next: "결과는 잠시만 보관돼요. 사진은 여기 있으니 다시 보내 주세요.",
   },
+  job_not_done: { what: "아직 결과가 없어요", next: "분석이 끝날 때까지 기다려 주세요." },
   job_timed_out: {
     what: "분석이 너무 오래 걸렸어요",
     next: "서버가 바쁜 것 같아요. 다시 시도하거나 홀드가 적게 나오도록 찍어 주세요.",

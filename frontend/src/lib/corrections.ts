@@ -1,4 +1,4 @@
-import type { Colour, Hold, Kind, Point, Problem, Result, Tag } from "../api/types";
+import type { Colour, Hold, Kind, Point, Problem, Result, SentCorrections, Tag } from "../api/types";
 import { area, bounds, centroid } from "./geometry";
 
 /** One thing that a person put right. A list of them, applied in order, is what the service is sent. */
@@ -144,4 +144,15 @@ function recount(problem: Problem, holds: readonly SeenHold[], changed: boolean)
 
 function same(some: readonly number[], others: readonly number[]): boolean {
   return some.length === others.length && some.every((id) => others.includes(id));
+}
+
+/** As the service takes them; that both speak of the same is checked by their types. */
+export function asSent(corrections: readonly Correction[]): SentCorrections {
+  return {
+    corrections: corrections.map((correction) =>
+      correction.op === "add"
+        ? { ...correction, contour: correction.contour.map(([x, y]): [number, number] => [x, y]) }
+        : correction,
+    ),
+  };
 }

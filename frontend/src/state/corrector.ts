@@ -1,7 +1,7 @@
 import { request } from "../api/client";
 import { Failure, isAbort } from "../api/failure";
 import { pause } from "../lib/backoff";
-import type { Correction } from "../lib/corrections";
+import { asSent, type Correction } from "../lib/corrections";
 import type { Tools } from "./analysis";
 import { entryOf, identityOf } from "./app";
 
@@ -23,7 +23,7 @@ export function createCorrector(tools: Tools): Corrector {
     await pause(signal, after);
     const entry = entryOf(store.get(), id);
     if (entry?.jobId == null || !entry.unsent) return;
-    const body = JSON.stringify({ corrections: entry.corrections });
+    const body = JSON.stringify(asSent(entry.corrections));
     const headers = { "Content-Type": "application/json" };
     const path = `api/jobs/${entry.jobId}/corrections`;
     try {
