@@ -32,9 +32,9 @@ describe("what a person puts right", () => {
     await page.getByRole("button", { name: "Correct" }).click();
     await page.locator(".stage").focus();
     await page.keyboard.press("n");
-    await page.getByText("Mint", { exact: true }).click();
-    await page.getByText("Volume", { exact: true }).click();
-    await page.getByText("Top", { exact: true }).last().click();
+    await page.getByRole("radio", { name: "Mint", exact: true }).check();
+    await page.locator("fieldset", { hasText: "Kind" }).locator("input:not(:checked)").check();
+    await page.getByRole("radio", { name: "Top", exact: true }).check();
     await page.getByText("3 changes").waitFor();
     await page.getByRole("button", { name: "Delete this hold" }).click();
     expect(await page.locator(".outline").count()).toBe(33);
@@ -99,7 +99,7 @@ describe("what a person puts right", () => {
     await context.setOffline(true);
     await page.locator(".stage").focus();
     await page.keyboard.press("n");
-    await page.getByText("Lime", { exact: true }).first().click();
+    await page.getByRole("radio", { name: "Lime", exact: true }).first().check();
     await page.getByText("1 change · Kept on this phone").waitFor();
     await page.waitForTimeout(1500);
     const sent = page.waitForResponse((answer) => answer.url().endsWith("/corrections"));

@@ -75,7 +75,10 @@ describe("hands on a keyboard alone", () => {
     const { page } = phone;
     await page.goto("/");
     await tabTo(page, () => document.activeElement?.matches("input[type=file]:not([capture])") === true);
-    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+    const choosing = page.waitForEvent("filechooser");
+    await page.waitForTimeout(300); // The browser must have heard that somebody waits.
+    await page.keyboard.press("Enter");
+    const chooser = await choosing;
     await chooser.setFiles(join(SAMPLES, "plywood.jpg"));
     await explored(page);
     await tabTo(page, () => document.activeElement?.matches(".stage") === true);
