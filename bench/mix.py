@@ -1,5 +1,6 @@
 """The photos of load and soak: what phones send, and what should not have been sent."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Photo:
     body: bytes
     """multipart/form-data, whole, so that sending it costs the sender nothing."""
     content_type: str
+    sha256: str
+    """Of the photo alone."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the upright photo, pixels, where it is analysed."""
     refused: str = ""
@@ -148,7 +151,8 @@ def _multipart(
     chunked: bool = False,
 ) -> Photo:
     form = httpx.Request("POST", "http://127.0.0.1", files={"image": ("photo", data)})
-    return Photo(name, form.read(), form.headers["content-type"], size, refused, fails, chunked)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Photo(name, form.read(), form.headers["content-type"], sha256, size, refused, fails, chunked)
 
 
 def _encoded(picture: Image.Image, kind: str, **options: int | bytes) -> bytes:

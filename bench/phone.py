@@ -19,6 +19,7 @@ class Event:
     """What is kept of an event; the rest only of the last one."""
 
     seq: int
+    job_id: str
     step: str
     progress: int
     elapsed_ms: int
@@ -47,7 +48,9 @@ class Phone:
     def __exit__(self, *_: object) -> None:
         self.http.close()
 
-    def post(self, path: str, photo: Photo, key: str = "", read_timeout_s: float = _TIMEOUT_S) -> httpx.Response:
+    def post(
+        self, path: str, photo: Photo, key: str = "", read_timeout_s: float = _TIMEOUT_S
+    ) -> httpx.Response:
         timeout = httpx.Timeout(_TIMEOUT_S, read=read_timeout_s)
         return self.http.post(path, content=photo.content(), headers=_headers(photo, key), timeout=timeout)
 
@@ -75,9 +78,12 @@ class Phone:
 def events(response: httpx.Response) -> Iterator[Event]:
     """Those of an open stream, as they come."""
     for sse in httpx_sse.EventSource(response).iter_sse():
+        if not sse.data:  # a heartbeat: by the standard no event, by this library one without data
+            continue
         data = sse.json()
         yield Event(
             int(sse.id),
+            data["job_id"],
             data["step"],
             data["progress"],
             data["elapsed_ms"],

@@ -1,7 +1,7 @@
 """`make soak`: hundreds of photos, one after the other, on a server in 256 MiB: does anything grow?
 
-After each analysis it notes memory, open files and threads; after the last it waits until everything has expired
-and looks at what is left on the disk. Exits 1 where something grew.
+After each analysis it notes memory, open files and threads; after the last it waits until everything has
+expired and looks at what is left on the disk. Exits 1 where something grew.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,7 +93,11 @@ def run(
     """
     report = Report()
     told = {"MODELS_DIR": str(models.resolve()), "JOB_TTL_S": str(_TTL_S), **(settings or {})}
-    with memory_limit(LIMIT_MIB) as cgroup, Server(folder, told, cgroup) as server, Phone(server.url) as phone:
+    with (
+        memory_limit(LIMIT_MIB) as cgroup,
+        Server(folder, told, cgroup) as server,
+        Phone(server.url) as phone,
+    ):
         begin = time.monotonic()
         for photo in _rounds(photos):
             _send(report, phone, photo)
@@ -189,8 +192,10 @@ def _judge(report: Report) -> None:
     for name, figure in _COUNTS.items():
         early, late = report.early(figure), report.late(figure)
         report.expect(late <= early, f"{name} grew from {early:.0f} to {late:.0f}")
-    early, late = report.early(_DATABASE), report.late(_DATABASE)
-    report.expect(late <= early + _DATABASE_SLACK, f"the store's files grew from {early:.0f} to {late:.0f} bytes")
+    early, late = report.early(_database_bytes), report.late(_database_bytes)
+    report.expect(
+        late <= early + _DATABASE_SLACK, f"the store's files grew from {early:.0f} to {late:.0f} bytes"
+    )
 
 
 _MEMORY: dict[str, Callable[[Sample], float]] = {
@@ -203,33 +208,32 @@ _COUNTS: dict[str, Callable[[Sample], float]] = {
 }
 
 
-def _DATABASE(sample: Sample) -> float:
+def _database_bytes(sample: Sample) -> float:
     return sample.database_bytes
 
 
 def _print(report: Report) -> None:
     count = len(report.samples)
-    print(
-        f"{count} analyses in {report.seconds / 60:.0f} minutes, {report.failed} of them failed as they should, "
-        f"{report.refused} photos refused; {report.oom_kills} out-of-memory kills in {LIMIT_MIB} MiB"
-    )
-    print(f"| | analyses {count // 20} to {count * 3 // 20} | the last {max(1, count // 10)} | growth | slope per 1,000 |")
+    minutes = report.seconds / 60
+    print(f"{count} analyses in {minutes:.0f} minutes, {report.failed} of them of damaged photos;")
+    print(f"{report.refused} photos refused; {report.oom_kills} out-of-memory kills in {LIMIT_MIB} MiB")
+    early = f"analyses {count // 20} to {count * 3 // 20}"
+    print(f"| median | {early} | the last {max(1, count // 10)} | growth | slope per 1,000 |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name, figure in _MEMORY.items():
-        early, late = report.early(figure), report.late(figure)
-        print(
-            f"| {name}, MiB (median) | {early:.1f} | {late:.1f} | {late / early - 1:+.1%} | "
-            f"{report.slope(figure):+.1f} |"
-        )
+        print(_row(report, f"{name}, MiB", figure, 1))
     for name, figure in _COUNTS.items():
-        print(f"| {name} (median) | {report.early(figure):.0f} | {report.late(figure):.0f} | | |")
-    kib = (report.early(_DATABASE) / 1024, report.late(_DATABASE) / 1024)
-    print(f"| the store's files, KiB | {kib[0]:.0f} | {kib[1]:.0f} | | |")
-    most = max(sample.data_bytes for sample in report.samples)
-    print(
-        f"peak {report.peak_rss_mib:.0f} MiB RSS, {report.peak_mib:.0f} MiB with page cache; jobs' folders held "
-        f"{most / 2**20:.1f} MiB at most, {report.left_bytes} bytes after they expired"
-    )
+        print(_row(report, name, figure, 0))
+    print(_row(report, "the store's files, KiB", lambda sample: sample.database_bytes / 1024, 0))
+    most = max(sample.data_bytes for sample in report.samples) / 2**20
+    print(f"peak {report.peak_rss_mib:.0f} MiB RSS, {report.peak_mib:.0f} MiB with page cache")
+    print(f"jobs' folders held {most:.1f} MiB at most, {report.left_bytes} bytes after they expired")
+
+
+def _row(report: Report, name: str, figure: Callable[[Sample], float], digits: int) -> str:
+    early, late = report.early(figure), report.late(figure)
+    growth = f"{late / early - 1:+.1%} | {report.slope(figure):+.1f}"
+    return f"| {name} | {early:.{digits}f} | {late:.{digits}f} | {growth} |"
 
 
 def main() -> int:
