@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,9 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from bench.account import rows
 from bench.promises import Promises
-from bench.server import FAKES, Server
+from bench.server import FAKES, Server, end_servers_too
 
 _CLIENTS = 3
 _END_S = 600.0
@@ -122,7 +123,14 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[int, str, int]]:
 def run(kills: int, seed: int, folder: Path, spread_s: float = _SPREAD_S) -> Report:
     """Kill that often, let the rest finish, and look at everything."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    victim, enough = Server(folder, _SETTINGS), threading.Event()
+    victim = Server(folder, _SETTINGS)
+    with ExitStack() as stack:
+        stack.push(victim)  # whatever happens, it ends
+        return _run(kills, rng, victim, spread_s)
+
+
+def _run(kills: int, rng: random.Random, victim: Server, spread_s: float) -> Report:
+    enough = threading.Event()
     clients = [Client(victim.url, _photo(number), enough) for number in range(_CLIENTS)]
     victim.start()
     for client in clients:
@@ -152,11 +160,11 @@ def run(kills: int, seed: int, folder: Path, spread_s: float = _SPREAD_S) -> Rep
 
 def _judge(report: Report, jobs: list[Followed], victim: Server) -> None:
     report.jobs = len(jobs)
-    with _rows(victim.data / "jobs.sqlite3") as rows:
+    with rows(victim.data / "jobs.sqlite3") as kept:
         report.expect(
-            Counter(job.key for job in jobs) == Counter(row["idempotency_key"] for row in rows), "keys"
+            Counter(job.key for job in jobs) == Counter(row["idempotency_key"] for row in kept), "keys"
         )
-        by_id = {row["id"]: row for row in rows}
+        by_id = {row["id"]: row for row in kept}
     folders = {path.name for path in (victim.data / "jobs").iterdir()}
     report.expect(
         folders == by_id.keys(), f"folders without a job, or jobs without one: {folders ^ by_id.keys()}"
@@ -192,13 +200,6 @@ def _judge_job(report: Report, job: Followed, row: sqlite3.Row | None, url: str)
         report.expect(told == ("failed", "job_crashed", 2), f"{name}: {told}")
 
 
-@contextmanager
-def _rows(file: Path) -> Iterator[list[sqlite3.Row]]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        yield connection.execute("SELECT * FROM jobs").fetchall()
-
-
 def _photo(number: int) -> bytes:
     file = io.BytesIO()
     Image.linear_gradient("L").resize((320, 240 + number)).convert("RGB").save(file, "JPEG")
@@ -210,6 +211,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    end_servers_too()
     with tempfile.TemporaryDirectory(prefix="holdcheck-kill-") as folder:
         report = run(arguments.kills, arguments.seed, Path(folder))
     print(

@@ -31,7 +31,7 @@ from bench.mix import Photo
 from bench.phone import Phone, events
 from bench.process import AnonPeak, status_mib
 from bench.promises import Promises
-from bench.server import Server
+from bench.server import Server, end_servers_too
 
 LIMIT_MIB = 256
 _LEAST_RATIO = 0.95
@@ -239,6 +239,7 @@ def main() -> int:
         "--models", type=Path, help="a MODELS_DIR with a ViT-B/32 (random weights of true size)"
     )
     arguments = parser.parse_args()
+    end_servers_too()
     try:
         with tempfile.TemporaryDirectory(prefix="holdcheck-load-") as folder:
             report = run(

@@ -119,6 +119,11 @@ class Server:
         return {**kept, "PYTHONPATH": str(ROOT), "DATA_DIR": str(self.data), **self._settings}
 
 
+def end_servers_too() -> None:
+    """Make SIGTERM end this program as Ctrl-C does: the servers that it started end with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -23,7 +23,7 @@ from bench.mix import Photo
 from bench.phone import Phone, events
 from bench.process import status_mib
 from bench.promises import Promises
-from bench.server import Server
+from bench.server import Server, end_servers_too
 
 LIMIT_MIB = 256
 _MAX_GROWTH = 0.03
@@ -241,7 +241,10 @@ def main() -> int:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--analyses", type=int, default=1000, metavar="N", help="so many (1000)")
     length.add_argument("--minutes", type=float, metavar="M", help="so long, instead")
+    parser.add_argument("--holds", type=int, help="MAX_HOLDS of the server: fewer take less time")
     arguments = parser.parse_args()
+    end_servers_too()
+    settings = {"MAX_HOLDS": str(arguments.holds)} if arguments.holds else {}
 
     def enough(analyses: int, seconds: float) -> bool:
         if arguments.minutes is not None:
@@ -250,7 +253,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix="holdcheck-soak-") as folder:
-            report = run(Path(folder), random_models(), mix.deck(), enough)
+            report = run(Path(folder), random_models(), mix.deck(), enough, settings)
     except NoCgroup as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
