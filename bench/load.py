@@ -51,6 +51,7 @@ class Alone:
 
 @dataclass(slots=True)
 class Report(Promises):
+    clients: int = 0
     account: Account = field(default_factory=Account)
     visits: list[Visit] = field(default_factory=list)
     alone: Alone = field(default_factory=Alone)
@@ -97,7 +98,7 @@ def run(
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
     visits = crowd.plan((photos[number % len(photos)] for number in range(count)), rng)
     rng.shuffle(visits)
-    report = Report(visits=visits)
+    report = Report(clients=clients, visits=visits)
     told = {"MODELS_DIR": str(models.resolve()), "JOB_TTL_S": "86400", **(settings or {})}
     with memory_limit(LIMIT_MIB) as cgroup, Server(folder, told, cgroup, _keep_a_processor()) as server:
         pid = server.pid
@@ -191,9 +192,9 @@ def _judge(report: Report, server: Server, least_ratio: float) -> None:
     )
 
 
-def _print(report: Report, clients: int) -> None:
+def print_report(report: Report) -> None:
     kept, usage = report.account, report.usage
-    print(f"{clients} clients, {len(report.visits)} photos, {report.crowd_s:.0f} s, {LIMIT_MIB} MiB")
+    print(f"{report.clients} clients, {len(report.visits)} photos, {report.crowd_s:.0f} s, {LIMIT_MIB} MiB")
     print(f"accepted {kept.accepted}: {kept.done} done, {kept.failed} damaged ones failed,")
     print(f"  {kept.cancelled} cancelled and {kept.erased} erased by their clients")
     print(f"refused: {_counts(kept.refused)}")
@@ -253,7 +254,7 @@ def main() -> int:
     except NoCgroup as error:
         print(f"load: {error}", file=sys.stderr)
         return 1
-    _print(report, arguments.clients)
+    print_report(report)
     print("\n".join(report.broken) or "every promise is kept", file=sys.stderr)
     return int(bool(report.broken))
 
