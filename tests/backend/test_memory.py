@@ -1,4 +1,4 @@
-"""The promise: a true-size CLIP ViT-B/32 and everything else inside 256 MiB; tests/bench tells for how long."""
+"""The promise: a true-size CLIP ViT-B/32 and everything else inside 256 MiB. tests/bench: for how long."""
 
 import time
 from pathlib import Path
