@@ -20,8 +20,8 @@ _CROP_MIB = 5.0
 """Activations for each crop of a batch, in a ViT-B/32."""
 _LARGE_BATCH = 9
 _LARGE_BATCH_MIB = 310.0
-"""From this batch on a ViT-B/32's buffers leave holes in the heap that the next ones do not fit into; from 32 on
-they are mapped one by one, and it is less again."""
+"""From this batch on a ViT-B/32's buffers leave holes in the heap that the next ones do not fit into. From 32
+on they are mapped one by one, and it is less again."""
 
 
 def needed_mib(header: PhotoHeader, settings: Settings, crop_side: int) -> float:
