@@ -100,9 +100,10 @@ def _settle_visit(
         account.until_accepted_s.append(visit.accepted - visit.began)
     if visit.deleted:
         _settle_deleted(account, visit, row, phone)
-    elif row is None or row["status"] not in _ENDS:
+    elif row is None or row["id"] != visit.job_id or row["status"] not in _ENDS:
         account.lost += 1
-        account.expect(False, f"{visit.job_id} ({photo.name}) is lost: {row and row['status']}")
+        kept = "gone" if row is None else f"kept as {row['id']}, {row['status']}"
+        account.expect(False, f"{visit.job_id} ({photo.name}) is lost: {kept}")
     else:
         _settle_ended(account, visit, row, alone, phone)
 

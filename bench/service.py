@@ -10,9 +10,9 @@ from bench.process import AnonPeak, status_mib
 from bench.server import Server
 
 
-def default_server(models_dir: Path, folder: Path) -> Server:
-    """One with default settings and these models."""
-    return Server(folder, {"MODELS_DIR": str(models_dir.resolve()), "LOG_LEVEL": "WARNING"})
+def default_server(models_dir: Path, folder: Path, **settings: str) -> Server:
+    """One with these models, and default settings but for those that are named."""
+    return Server(folder, {"MODELS_DIR": str(models_dir.resolve()), "LOG_LEVEL": "WARNING", **settings})
 
 
 def measure(photos: list[Path], models_dir: Path, folder: Path) -> dict[str, float]:
