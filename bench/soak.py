@@ -30,8 +30,12 @@ _MAX_GROWTH = 0.03
 _TTL_S = 20.0
 """Short, so that jobs expire all the time, as they do over months."""
 _SWEPT_WITHIN_S = 60.0
+_LOG_BYTES = 5 * 2**20
+"""SQLite's write-ahead log grows to 1,000 pages, 4 MiB, and then begins again from its start."""
 _DATABASE_SLACK = 128 * 1024
 """The store's file keeps freed pages, and so its largest size, which depends on how many jobs met in it."""
+_POOLED_THREADS = 3
+"""Pools are filled by and by, and have an end; what leaks has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def run(
         report.oom_kills, report.peak_mib = usage.oom_kills, usage.peak_mib
         report.peak_rss_mib = status_mib(server.pid, "VmHWM")
         report.expect(server.stop() == 0, "the server did not end with status 0")
-    _judge(report, max_growth)
+    judge(report, max_growth)
     return report
 
 
@@ -185,7 +189,8 @@ def _print_progress(samples: Sequence[Sample]) -> None:
         print(f"{line}, {last.files} files, {last.threads} threads", file=sys.stderr, flush=True)
 
 
-def _judge(report: Report, max_growth: float) -> None:
+def judge(report: Report, max_growth: float) -> None:
+    """Note what grew: memory by more than that part, anything countable by one."""
     report.expect(report.oom_kills == 0, f"{report.oom_kills} out-of-memory kills")
     for name, figure in _MEMORY.items():
         early, late = report.early(figure), report.late(figure)
@@ -195,10 +200,12 @@ def _judge(report: Report, max_growth: float) -> None:
         )
     for name, figure in _COUNTS.items():
         early, late = report.early(figure), report.late(figure)
-        report.expect(late <= early, f"{name} grew from {early:.0f} to {late:.0f}")
+        slack = _POOLED_THREADS if name == "threads" else 0
+        report.expect(late <= early + slack, f"{name} grew from {early:.0f} to {late:.0f}")
     early, late = report.early(_database_bytes), report.late(_database_bytes)
     report.expect(
-        late <= early + _DATABASE_SLACK, f"the store's files grew from {early:.0f} to {late:.0f} bytes"
+        late <= max(early + _DATABASE_SLACK, _LOG_BYTES),
+        f"the store's files grew from {early:.0f} to {late:.0f} bytes",
     )
 
 
