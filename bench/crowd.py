@@ -13,6 +13,7 @@ import httpx
 
 from bench.mix import Photo
 from bench.phone import Event, Phone, events
+from bench.server import Server
 
 PATIENCE_S = 1800.0
 """A client that is told to come back does so for this long."""
@@ -86,12 +87,15 @@ def _manners(rng: random.Random) -> Manners:
     return Manners(way, drops, repeats, deletes)
 
 
-def run(url: str, clients: int, visits: Iterable[Visit], patience_s: float = PATIENCE_S) -> None:
-    """Let so many clients, each at an address of its own, make the visits between them."""
+def run(server: Server, clients: int, visits: Iterable[Visit], patience_s: float = PATIENCE_S) -> None:
+    """Let so many clients, each at an address of its own, make the visits between them.
+
+    They give up where the server's process has ended.
+    """
     waiting = deque(visits)
     with ThreadPoolExecutor(clients) as threads:
         each = [
-            threads.submit(_Client(url, _address(number), patience_s).make_all, waiting)
+            threads.submit(_Client(server, _address(number), patience_s).make_all, waiting)
             for number in range(clients)
         ]
     for client in each:
@@ -104,8 +108,9 @@ def _address(number: int) -> str:
 
 
 class _Client:
-    def __init__(self, url: str, address: str, patience_s: float) -> None:
-        self._phone = Phone(url, address)
+    def __init__(self, server: Server, address: str, patience_s: float) -> None:
+        self._server = server
+        self._phone = Phone(server.url, address)
         self._patience_s = patience_s
 
     def make_all(self, waiting: deque[Visit]) -> None:
@@ -122,7 +127,7 @@ class _Client:
         deadline = visit.began + self._patience_s
         drops = deque(visit.manners.drops)
         while not self._over(visit):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not self._server.is_running:
                 visit.gave_up = True
                 break
             try:
@@ -131,7 +136,7 @@ class _Client:
                 visit.broken_lines += 1
                 time.sleep(_PAUSE_S)
         visit.ended = time.monotonic()
-        if visit.manners.deletes == "ended" and visit.job_id:
+        if visit.manners.deletes == "ended" and visit.job_id and not visit.gave_up:
             self._delete(visit)
 
     def _over(self, visit: Visit) -> bool:

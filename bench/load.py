@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Report(Promises):
 
     @property
     def ratio(self) -> float:
-        return self.expected_s / self.crowd_s
+        return self.expected_s / self.crowd_s if self.crowd_s else 0.0
 
 
 def run(
@@ -100,10 +101,14 @@ def run(
     rng.shuffle(visits)
     report = Report(clients=clients, visits=visits)
     told = {"MODELS_DIR": str(models.resolve()), "JOB_TTL_S": "86400", **(settings or {})}
-    with memory_limit(LIMIT_MIB) as cgroup, Server(folder, told, cgroup, _keep_a_processor()) as server:
+    with (
+        _processor_apart() as cpus,
+        memory_limit(LIMIT_MIB) as cgroup,
+        Server(folder, told, cgroup, cpus) as server,
+    ):
         pid = server.pid
         report.ready_rss_mib = status_mib(pid, "VmRSS")
-        with AnonPeak(pid) as anon:
+        with AnonPeak(pid) as anon, suppress(httpx.TransportError):  # of a server that died
             _measure_alone(report, server, photos)
             for number in range(rounds):
                 _let_them_in(report, server, clients, visits[number::rounds])
@@ -118,13 +123,19 @@ def run(
     return report
 
 
-def _keep_a_processor() -> set[int]:
-    """One for the server, the others for this process, which shall not take the server's."""
-    cpus = sorted(os.sched_getaffinity(0))
+@contextmanager
+def _processor_apart() -> Iterator[set[int]]:
+    """One for the server; this process, which shall not take the server's, keeps to the others meanwhile."""
+    cpus = os.sched_getaffinity(0)
     if len(cpus) < 2:
-        return set()
-    os.sched_setaffinity(0, cpus[1:])
-    return {cpus[0]}
+        yield set()
+        return
+    servers = {min(cpus)}
+    os.sched_setaffinity(0, cpus - servers)
+    try:
+        yield servers
+    finally:
+        os.sched_setaffinity(0, cpus)
 
 
 def _measure_alone(report: Report, server: Server, photos: Iterable[Photo]) -> None:
@@ -147,7 +158,7 @@ def _let_them_in(report: Report, server: Server, clients: int, visits: Sequence[
     asking = threading.Thread(target=_ask_livez, args=(server.url, done, report.livez_s), daemon=True)
     asking.start()
     begin = time.perf_counter()
-    crowd.run(server.url, clients, visits)
+    crowd.run(server, clients, visits)
     took_s = time.perf_counter() - begin
     done.set()
     asking.join()

@@ -27,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     for visit, way in zip(visits, ("stream", "jobs", "analyze"), strict=True):
         visit.manners = Manners(way, drops=(2,) if way == "stream" else ())  # type: ignore[arg-type]
     with Server(tmp_path_factory.mktemp("account"), {**FAKES, "JOB_TTL_S": "86400"}) as server:
-        crowd.run(server.url, 3, visits, patience_s=60)
+        crowd.run(server, 3, visits, patience_s=60)
         yield Crowd(server, visits)
 
 
