@@ -68,7 +68,8 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # TRUSTED_PROXIES decides, in backend/app.py
+        workers=1,
         timeout_graceful_shutdown=grace_s,
     )
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
@@ -111,4 +112,8 @@ def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
     log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
     sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
     log.info("try: curl -N -F image=@%s %s/api/analyze-stream", sample, url)
-    log.info("open to everybody who can reach it: this version has no keys")
+    keys = len(settings.keys)
+    if keys:
+        log.info("closed: opens to %d %s (API_KEYS)", keys, "key" if keys == 1 else "keys")
+    else:
+        log.info("open to everybody who can reach it: API_KEYS is empty")
