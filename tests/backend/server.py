@@ -106,7 +106,11 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(
-    folder: Path, settings: Mapping[str, str], cgroup: MemoryCgroup | None = None, prelude: str = ""
+    folder: Path,
+    settings: Mapping[str, str],
+    cgroup: MemoryCgroup | None = None,
+    prelude: str = "",
+    arguments: tuple[str, ...] = (),
 ) -> Server:
     """Start a server that knows only these settings, and wait until its models are loaded or missed.
 
@@ -115,7 +119,7 @@ def start(
     log_file = folder / "log"
     _leave_a_photo(folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs")
     module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
-    command = [sys.executable, *module, "--port", "0"]
+    command = [sys.executable, *module, "--port", "0", *arguments]
     begin = time.monotonic()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
