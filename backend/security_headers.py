@@ -21,7 +21,7 @@ PAGE_POLICY = "; ".join(
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For everything else: if a browser were ever to take an answer for a page, nothing in it would run."""
 _PAGE_TYPES = frozenset({"text/html", "text/javascript", "application/javascript"})
-_ALWAYS = {
+ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -48,7 +48,7 @@ class SecurityHeaders:
         async def stamped_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
+                for name, value in ALWAYS.items():
                     headers[name] = value
                 headers.setdefault("Content-Security-Policy", _policy(headers.get("content-type", "")))
                 # Only a TLS connection makes it so: the scheme is what a trusted proxy said, or http.

@@ -13,6 +13,7 @@ import uvicorn
 
 from backend import __version__, logs
 from backend.app import create_app
+from backend.connections import Connection
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import StoreUnusable
@@ -62,7 +63,7 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,

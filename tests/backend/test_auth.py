@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from backend.access import WORK_PATHS, needs_key
 from backend.app import create_app
@@ -63,7 +64,7 @@ def test_the_refusal_of_a_start_names_the_setting_alone(tmp_path: Path) -> None:
 
 
 def test_settings_do_not_show_their_keys() -> None:
-    settings = ServiceSettings(_env_file=None, api_keys=KEYS[0])  # type: ignore[arg-type]
+    settings = ServiceSettings(_env_file=None, api_keys=SecretStr(KEYS[0]))
     assert KEYS[0] not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
@@ -334,7 +335,7 @@ def test_every_key_is_compared_with_every_key_in_constant_time(monkeypatch: pyte
 
 
 def test_the_description_says_where_a_key_is_needed(closed_server: Server, server: Server) -> None:
-    keyed = [{"Bearer": []}, {"ApiKey": []}]
+    keyed: list[dict[str, list[str]]] = [{"Bearer": []}, {"ApiKey": []}]
     for described, security in ((closed_server, keyed), (server, [{}, *keyed])):
         document = described.get("/openapi.json").json()
         schemes = document["components"]["securitySchemes"]
