@@ -1,4 +1,4 @@
-"""What a connection may cost before it has asked for anything: how many there are, how long each is silent."""
+"""What a connection may cost before it asks for anything: how many there are, how long each is silent."""
 
 import asyncio
 import uuid
