@@ -111,9 +111,10 @@ def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
-    sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
-    log.info("try: curl -N -F image=@%s %s/api/analyze-stream", sample, url)
     keys = len(settings.keys)
+    sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
+    header = "-H 'X-API-Key: KEY' " if keys else ""
+    log.info("try: curl -N %s-F image=@%s %s/api/analyze-stream", header, sample, url)
     if keys:
         log.info("closed: opens to %d %s (API_KEYS)", keys, "key" if keys == 1 else "keys")
     else:
