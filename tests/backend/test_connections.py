@@ -1,15 +1,21 @@
 """Connections that ask for nothing, or are too many: each costs memory, so none may do it for ever."""
 
+import asyncio
+import gc
 import json
 import socket
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from backend import connections
+from backend.connections import Connection
 from tests.backend.server import Server, start
 
 _SMALL = """
@@ -127,3 +133,30 @@ def test_what_is_no_request_is_a_problem_as_every_error(small_server: Server, no
 def test_the_bounds_are_those_of_phones_on_bad_wifi() -> None:
     assert connections.REQUEST_TIMEOUT_S >= 10
     assert connections.MAX_CONNECTIONS >= 60 * 6  # clients, and what a browser opens at once
+
+
+def test_a_connection_that_left_is_forgotten_at_once() -> None:
+    made: list[weakref.ref[Connection]] = []
+
+    def make() -> Connection:
+        connection = Connection(config, ServerState(), {})
+        made.append(weakref.ref(connection))
+        return connection
+
+    async def come_and_go() -> None:
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.close()
+            await writer.wait_closed()
+            for _ in range(50):
+                await asyncio.sleep(0.02)
+                gc.collect()
+                if made and made[0]() is None:
+                    return
+        raise AssertionError("it waits for its time to be over")
+
+    async def app(scope: object, receive: object, send: object) -> None: ...
+
+    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, lifespan="off")
+    asyncio.run(come_and_go())

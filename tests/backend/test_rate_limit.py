@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from backend.addresses import client_of
+from backend.errors import RateLimited
 from backend.rate_limit import MAX_CLIENTS, Limit, RateLimiter, parse_limits
 from tests.backend.server import Server, problem
 
@@ -219,3 +220,8 @@ def test_a_photo_too_many_is_refused_before_its_body_is_read(guarded_server: Ser
 def test_without_a_limit_there_is_none(server: Server) -> None:
     with httpx.Client(base_url=server.url) as client:
         assert {client.post("/api/jobs").status_code for _ in range(40)} == {415}
+
+
+@pytest.mark.parametrize(("wait_s", "told"), [(0.01, 1), (1.0, 1), (1.01, 2), (119.2, 120)])
+def test_the_wait_is_told_in_whole_seconds_that_suffice(wait_s: float, told: int) -> None:
+    assert RateLimited("Too much.", wait_s).headers == {"Retry-After": str(told)}
