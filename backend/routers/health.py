@@ -39,6 +39,7 @@ class Health(BaseModel):
         description="what is missing or has no real weights, and what to do about it"
     )
     queue: QueueStatus
+    key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
 class Ready(BaseModel):
@@ -66,6 +67,7 @@ async def health(service: ServiceDep) -> Health:
         is_dummy=models.is_dummy if models else False,
         error_reason=models.error_reason if models else service.load_error or "the models are loading",
         queue=QueueStatus(running=load.running, waiting=load.waiting),
+        key_required=bool(service.settings.keys),
     )
 
 
