@@ -35,6 +35,7 @@ from backend.job_files import JobFiles
 from backend.queue import Pace, Queue, QueueLoad
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Outcome, Status
+from backend.watch import Watch
 from holdcheck import memory
 from holdcheck.errors import HoldcheckError
 
@@ -73,12 +74,20 @@ class Jobs:
     """All jobs of this server. Everything happens on the event loop but disk and computing."""
 
     def __init__(
-        self, settings: ServiceSettings, engine: Engine, store: JobStore, files: JobFiles, *, same_boot: bool
+        self,
+        settings: ServiceSettings,
+        engine: Engine,
+        store: JobStore,
+        files: JobFiles,
+        watch: Watch,
+        *,
+        same_boot: bool,
     ) -> None:
         self.files = files
         self._settings = settings
         self._engine = engine
         self._store = store
+        self._watch = watch
         self._same_boot = same_boot
         self._pace = Pace()
         self._queue = Queue(self._pace)
@@ -148,6 +157,7 @@ class Jobs:
             raise NotReady("The models are loading: try again in a moment.", 1)
         if not models.ready:
             raise NotReady(models.error_reason or "There is no detector.", 60)
+        self._watch.require_free_worker()
         waiting = len(self._queue) + self._accepting
         if waiting + self._pace.running > self._settings.max_queue:
             wait_s = self._pace.retry_after_s(waiting)
@@ -185,6 +195,10 @@ class Jobs:
 
     def load(self) -> QueueLoad:
         return QueueLoad(running=int(self._pace.running), waiting=len(self._queue))
+
+    async def counts(self) -> dict[Status, int]:
+        """How many jobs the store has of each status."""
+        return await self._store.counts()
 
     def follow(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
         """The events after the one numbered `after`, to the job's end or this process's."""
@@ -304,6 +318,7 @@ class Jobs:
         if self._stopping:
             await self._put_back(live)
             return None
+        self._watch.began(record)
         photo = self.files.photo(record.id)
         job = Job(record.id, photo, record.wall_angle)
         analysis = live.analysis = live.context.run(self._engine.analyze, job)
@@ -311,6 +326,7 @@ class Jobs:
         if last is not None:
             self._settle_soon(live, last)
         await analysis.aclose()
+        self._watch.worker_free()
         if last is None and not live.cancelled:
             await self._put_back(live)
         return last
@@ -326,6 +342,7 @@ class Jobs:
                     if live.feed.error is not None:
                         return _refusal(live.feed.error)
         except TimeoutError:
+            self._watch.worker_stuck()
             log.error("the analysis is stuck: its job is given up", extra={"job_id": live.record.id})
             detail = JobTimedOut.after(self._settings.job_timeout_s)
             return failure(JobTimedOut.code, detail, memory.snapshot())
@@ -367,6 +384,7 @@ class Jobs:
 
     async def _commit(self, live: _Live, last: Event) -> None:
         """Note the end in the store; from then on nobody needs the photo."""
+        self._watch.ended(live.record, last)
         outcome = self._outcome(last)
         while True:
             try:
@@ -393,6 +411,7 @@ class Jobs:
 
     async def _cancel(self, live: _Live) -> None:
         live.cancelled = True
+        self._watch.cancelled(live.record)
         record = live.record
         if self._queue.leave(record.id):
             self._announce()

@@ -187,7 +187,19 @@ HEALTH_EXAMPLE: _Json = {
     "is_dummy": False,
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
+    "ready": True,
+    "uptime_s": 86400.0,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
 }
+
+METRICS_EXAMPLE = """# HELP holdcheck_ready 1 while /readyz says so
+# TYPE holdcheck_ready gauge
+holdcheck_ready 1.0
+# HELP holdcheck_jobs Jobs that are kept, by status
+# TYPE holdcheck_jobs gauge
+holdcheck_jobs{status="queued"} 2.0
+holdcheck_jobs{status="running"} 1.0
+"""
 
 _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoError: "The photo cannot be analysed.",

@@ -58,7 +58,7 @@ def record(path: Path) -> FileRecord:
 
 def list_file(path: Path) -> None:
     """Say in the FileList beside a file what it is now."""
-    others = ()
+    others: tuple[FileRecord, ...] = ()
     if (path.parent / MANIFEST_NAME).is_file():
         others = tuple(kept for kept in FileList.read(path.parent).files if kept.path != path.name)
     files = FileList(files=(*others, record(path)))
