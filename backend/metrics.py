@@ -14,9 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from starlette.types import Scope
 
 from backend import __version__
-from backend.errors import STATUS
+from backend.errors import STATUS, JobCrashed, JobTimedOut, StorageFull, StorageUnavailable
 from backend.store import Status
 from holdcheck.classifier import ModelInfo
+from holdcheck.errors import HoldcheckError
 from holdcheck.pipeline import Stage
 from holdcheck.result import MemoryUsage
 
@@ -28,7 +29,7 @@ _MIB = 2**20
 _STAGE_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 _ANALYSIS_S = (0.2, 0.5, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120)
 _WAIT_S = (0.05, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
-_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_REQUEST_S = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 15, 60)
 _PHOTO_BYTES = (1e5, 3e5, 1e6, 2e6, 3e6, 5e6, 1e7, 2e7, 5e7)
 _PHOTO_PIXELS = (1e6, 3e6, 6e6, 9e6, 13e6, 25e6, 50e6, 70e6, 120e6)
 
@@ -38,6 +39,8 @@ _OTHER = "other"
 _HUNG_UP = 499
 """A request whose client went before it was answered; the number that nginx gave it."""
 _CODES = frozenset(error.code for error in STATUS)
+_FAULTS = (HoldcheckError, JobTimedOut, JobCrashed, StorageFull, StorageUnavailable)
+"""What jobs fail with that is not the photo's doing, and worth an alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,10 @@ class Metrics:
             ["outcome", "code"],
             registry=registry,
         )
+        # From zero on: Prometheus sees no increase in a series that begins with its first failure.
         self._ended.labels("done", "")
+        for fault in _FAULTS:
+            self._ended.labels("failed", fault.code)
         self._stage_s = Histogram(
             "holdcheck_stage_seconds",
             "Seconds that each stage of a finished analysis took",
