@@ -19,6 +19,7 @@ HoldcheckError (holdcheck.errors)
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
+           |-- MemoryShort        something else has taken the memory that an analysis needs
            |-- ShuttingDown       the server is about to end
            |-- StorageFull        no room on the disk for the photo
            `-- StorageUnavailable the disk does not take the photo for another reason
@@ -119,6 +120,10 @@ class QueueFull(Unavailable):
     code = "queue_full"
 
 
+class MemoryShort(Unavailable):
+    code = "memory_short"
+
+
 class ShuttingDown(Unavailable):
     code = "shutting_down"
 
@@ -161,6 +166,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),
+    MemoryShort: (503, "The server is short of memory"),
     ShuttingDown: (503, "Shutting down"),
     StorageFull: (507, "The disk is full"),
     StorageUnavailable: (503, "The photo cannot be stored"),

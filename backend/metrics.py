@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from starlette.types import Scope
 
 from backend import __version__
-from backend.errors import STATUS, JobCrashed, JobTimedOut, StorageFull, StorageUnavailable
+from backend.errors import STATUS, JobCrashed, JobTimedOut, MemoryShort, StorageFull, StorageUnavailable
 from backend.store import Status
 from holdcheck.classifier import ModelInfo
 from holdcheck.errors import HoldcheckError
@@ -39,7 +39,7 @@ _OTHER = "other"
 _HUNG_UP = 499
 """A request whose client went before it was answered; the number that nginx gave it."""
 _CODES = frozenset(error.code for error in STATUS)
-_FAULTS = (HoldcheckError, JobTimedOut, JobCrashed, StorageFull, StorageUnavailable)
+_FAULTS = (HoldcheckError, JobTimedOut, JobCrashed, MemoryShort, StorageFull, StorageUnavailable)
 """What jobs fail with that is not the photo's doing, and worth an alert."""
 
 

@@ -93,7 +93,7 @@ def _refuse(reason: str, status: int) -> int:
 
 
 def _end_by_force() -> None:
-    # Its job stays in the store as running: the next start counts that as a crash.
+    # Its job was put back when the end began: the next start runs it again.
     log.error("the running analysis does not end: the process ends without it")
     os._exit(1)
 

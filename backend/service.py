@@ -78,13 +78,15 @@ class Service:
             known: it has a job already, and needs no place.
 
         Raises:
-            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; StorageFull when its photo
-                or answer would not fit.
+            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; MemoryShort;
+                StorageFull when its photo or answer would not fit.
         """
         if not known:
             self.jobs.admit()
         load = self.jobs.load()
         ahead = load.running + load.waiting
+        if not known and not ahead:
+            self.engine.ensure_memory()
         if self.uploading >= _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead):
             raise QueueFull(f"{self.uploading} photos are arriving already: try again in a moment.")
         self.uploading += 1

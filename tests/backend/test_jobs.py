@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend import data_dir, event_log, jobs
+from backend import data_dir, endings, event_log, jobs
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -524,7 +524,7 @@ def test_a_disk_that_refuses_events_fails_the_job_and_the_next_one_runs(
 def test_an_end_that_the_store_refuses_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_STORE_RETRY_S", 0.05)
+    monkeypatch.setattr(endings, "_STORE_RETRY_S", 0.05)
 
     async def test() -> None:
         async with _house(tmp_path) as house:

@@ -12,7 +12,14 @@ from backend.watch import FAILURES, QUIET_S, Watch
 from holdcheck import memory
 
 RECORD = JobRecord("6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11", time.time())
-FAULTS = ["internal_error", "job_timed_out", "job_crashed", "storage_full", "storage_unavailable"]
+FAULTS = [
+    "internal_error",
+    "job_timed_out",
+    "job_crashed",
+    "storage_full",
+    "storage_unavailable",
+    "memory_short",
+]
 
 
 class Clock:
