@@ -36,6 +36,7 @@ from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from holdcheck import errors
 from holdcheck.errors import HoldcheckError
@@ -202,6 +203,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     ApiKeyMissing: (401, "The key is missing"),
     ApiKeyInvalid: (401, "The key is not valid"),
     RateLimited: (429, "Too many requests"),
+    errors.ModelTampered: (503, "A model is not what it should be"),
     UploadError: (400, "The upload cannot be read"),
     NotMultipart: (415, "The body is not multipart/form-data"),
     MalformedUpload: (400, "The multipart body is malformed"),
@@ -259,10 +261,24 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump(), problem.status, headers)
+        self.code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["problem_code"] = self.code  # whoever sends it, it is counted
+        await super().__call__(scope, receive, send)
+
 
 def row(error: type[HoldcheckError]) -> tuple[int, str]:
     """Status and title of an error's class."""
     return next(STATUS[base] for base in error.__mro__ if base in STATUS)
+
+
+def is_our_fault(code: str) -> bool:
+    """Whether an analysis that ended with this code failed for a reason that is not the client's."""
+    status, _ = row(_BY_CODE.get(code, HoldcheckError))
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
@@ -302,4 +318,4 @@ def _response(
         code=code,
         instance=f"urn:holdcheck:request:{request_id}",
     )
-    return ProblemResponse(problem.model_dump(), status, headers)
+    return ProblemResponse(problem, headers)

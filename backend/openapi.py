@@ -193,6 +193,9 @@ HEALTH_EXAMPLE: _Json = {
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
     "key_required": False,
+    "ready": True,
+    "uptime_s": 86400.0,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
 }
 
 _SCHEMES: _Json = {
@@ -204,6 +207,15 @@ _SCHEMES: _Json = {
         "description": "the same, in a header of its own",
     },
 }
+
+METRICS_EXAMPLE = """# HELP holdcheck_ready 1 while /readyz says so
+# TYPE holdcheck_ready gauge
+holdcheck_ready 1.0
+# HELP holdcheck_jobs Jobs that are kept, by status
+# TYPE holdcheck_jobs gauge
+holdcheck_jobs{status="queued"} 2.0
+holdcheck_jobs{status="running"} 1.0
+"""
 
 _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoError: "The photo cannot be analysed.",

@@ -28,8 +28,10 @@ from backend.events import Event, Narrator, failure
 from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
+from backend.watch import Watch
 from holdcheck import memory
 from tests.backend.engines import ScriptedEngine
 
@@ -44,7 +46,9 @@ class House:
         self.engine = ScriptedEngine(self.settings, held=held)
         self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes)
         self.store = SqliteStore(folder / "jobs.sqlite3")
-        self.jobs = Jobs(self.settings, self.engine, self.store, self.files, same_boot=same_boot)
+        self.jobs = Jobs(
+            self.settings, self.engine, self.store, self.files, Watch(Metrics()), same_boot=same_boot
+        )
 
     async def open(self, *, run: bool = True) -> None:
         await self.jobs.recover()
