@@ -46,6 +46,7 @@ class Health(BaseModel):
     timings_ms: dict[str, float] | None = Field(
         description="what the stages of the last finished analysis took; null before the first"
     )
+    key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
 class Ready(BaseModel):
@@ -78,6 +79,7 @@ async def health(service: ServiceDep) -> Health:
         ready=not_ready is None,
         uptime_s=round(time.monotonic() - service.started_at, 1),
         timings_ms=service.watch.timings_ms,
+        key_required=bool(service.settings.keys),
     )
 
 
