@@ -192,10 +192,10 @@ HEALTH_EXAMPLE: _Json = {
     "is_dummy": False,
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
-    "key_required": False,
     "ready": True,
     "uptime_s": 86400.0,
     "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
+    "key_required": False,
 }
 
 _SCHEMES: _Json = {

@@ -41,12 +41,12 @@ class Health(BaseModel):
         description="what is missing, has no real weights or goes wrong, and what to do about it"
     )
     queue: QueueStatus
-    key_required: bool = Field(description="everything else under /api/ wants a key")
     ready: bool = Field(description="as /readyz says")
     uptime_s: float = Field(description="since the server began to listen")
     timings_ms: dict[str, float] | None = Field(
         description="what the stages of the last finished analysis took; null before the first"
     )
+    key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
 class Ready(BaseModel):
@@ -76,10 +76,10 @@ async def health(service: ServiceDep) -> Health:
         is_dummy=models.is_dummy if models else False,
         error_reason=_reason(not_ready, models),
         queue=QueueStatus(running=load.running, waiting=load.waiting),
-        key_required=bool(service.settings.keys),
         ready=not_ready is None,
         uptime_s=round(time.monotonic() - service.started_at, 1),
         timings_ms=service.watch.timings_ms,
+        key_required=bool(service.settings.keys),
     )
 
 
