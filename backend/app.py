@@ -18,10 +18,11 @@ from backend.data_dir import DataDir
 from backend.engine import InProcessEngine
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, health, jobs, page
+from backend.routers import analyze, corrections, health, jobs, page
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
@@ -43,7 +44,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     engine = InProcessEngine(settings)
     data_dir = DataDir(settings.data_dir)
-    files = JobFiles(data_dir.jobs, settings.max_data_bytes)
+    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
     store = SqliteStore(data_dir.store)
     app = FastAPI(
         title="holdcheck",
@@ -58,6 +60,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
+    app.include_router(corrections.router)
     app.include_router(health.router)
     app.include_router(page.router)
     openapi.install(app)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from backend.corrections import CorrectionDesk
 from backend.engine import Engine
 from backend.errors import QueueFull
 from backend.jobs import Jobs
@@ -21,6 +22,7 @@ class Service:
     load_error: str | None = None
     """Why the engine could not even start; models that are merely missing say so themselves."""
     uploading: int = 0
+    corrections: CorrectionDesk = field(default_factory=CorrectionDesk)
 
     @contextmanager
     def upload(self, expected_bytes: int, *, known: bool) -> Iterator[None]:

@@ -39,6 +39,9 @@ class Health(BaseModel):
         description="what is missing or has no real weights, and what to do about it"
     )
     queue: QueueStatus
+    keeps_corrections: bool = Field(
+        description="corrected photos are kept for training where the climber shares them (KEEP_CORRECTIONS)"
+    )
 
 
 class Ready(BaseModel):
@@ -66,6 +69,7 @@ async def health(service: ServiceDep) -> Health:
         is_dummy=models.is_dummy if models else False,
         error_reason=models.error_reason if models else service.load_error or "the models are loading",
         queue=QueueStatus(running=load.running, waiting=load.waiting),
+        keeps_corrections=service.settings.keep_corrections,
     )
 
 

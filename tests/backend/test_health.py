@@ -24,6 +24,7 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "is_dummy",
         "error_reason",
         "queue",
+        "keeps_corrections",
     }
     assert [model["name"] for model in health["models"]] == ["holds-yolo11n-seg", "holdclip"]
     for model in health["models"]:
