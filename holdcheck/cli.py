@@ -1,4 +1,4 @@
-"""`python -m holdcheck`: analyse a photo, prepare and evaluate models, export corrections, check the set-up."""
+"""`python -m holdcheck`: analyse photos, prepare and evaluate models, export corrections, check a set-up."""
 
 import argparse
 import sys
