@@ -10,7 +10,7 @@ from holdcheck.formats.header import PhotoHeader
 from holdcheck.settings import Settings
 
 _MIB = 2**20
-_FIXED_MIB = 20.0
+_FIXED_MIB = 35.0
 """Masks, crops, events, and what the heap has not given back."""
 _WORKING_COPY_BYTES = 3
 _DETECTION_BYTES = 90
@@ -18,9 +18,10 @@ _DETECTION_BYTES = 90
 _VIT_CROP_SIDE = 224
 _CROP_MIB = 5.0
 """Activations for each crop of a batch, in a ViT-B/32."""
-_LARGE_BATCH = 11
-_LARGE_BATCH_MIB = 200.0
-"""From this batch on a ViT-B/32's buffers no longer fit into each other's place."""
+_LARGE_BATCH = 9
+_LARGE_BATCH_MIB = 310.0
+"""From this batch on a ViT-B/32's buffers leave holes in the heap that the next ones do not fit into. From 32
+on they are mapped one by one, and it is less again."""
 
 
 def needed_mib(header: PhotoHeader, settings: Settings, crop_side: int) -> float:
