@@ -125,7 +125,7 @@ def check(body: bytes, result: bytes) -> Checked:
     """Hold corrections against the result that they are about, both as JSON.
 
     Raises:
-        CorrectionsInvalid: the first few fields that are wrong, and what each takes.
+        CorrectionsInvalid: the first field that is wrong, and what it takes.
     """
     try:
         said = Corrections.model_validate_json(body)
@@ -139,10 +139,13 @@ def check(body: bytes, result: bytes) -> Checked:
 
 
 def _told(error: ValidationError) -> str:
-    """The first thing that is wrong. Names come from our own fields: nothing of the body is repeated."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in _UNION_BRANCHES)
-    return f"{field or 'the body'}: {first['msg'].removeprefix('Value error, ')}"
+    """The first field that is wrong. Names come from our own fields: nothing of the body is repeated."""
+    told: dict[str, list[str]] = {}
+    for wrong in error.errors(include_input=False, include_url=False, include_context=False):
+        field = ".".join(str(part) for part in wrong["loc"] if part not in _UNION_BRANCHES)
+        told.setdefault(field or "the body", []).append(wrong["msg"].removeprefix("Value error, "))
+    field, messages = next(iter(told.items()))
+    return f"{field}: {', or '.join(messages)}"
 
 
 def _misfits(said: Corrections, seen: _ResultSeen) -> Iterator[str]:

@@ -239,7 +239,7 @@ class JobFiles:
         if self._used + needed > self._max_bytes:
             raise StorageFull("The server keeps as much as it may (MAX_DATA_MB): try again later.", 60)
         if self._free_bytes() < needed:
-            log.error("the disk is full: photos are refused")
+            log.error("the disk is full: nothing more is taken")
             raise StorageFull("The server's disk is full: try again later.", 60)
 
     def _free_bytes(self) -> int:

@@ -26,8 +26,9 @@ NO_PROBLEM = 0
 
 _ProblemId = Annotated[int, Field(ge=1, le=MAX_PROBLEM_ID)]
 _Membership = Annotated[int, Field(ge=NO_PROBLEM, le=MAX_PROBLEM_ID)]
+_HoldId = Annotated[int, Field(ge=0, le=10**9)]
 AddedRef = Annotated[str, StringConstraints(pattern=r"^a(0|[1-9][0-9]{0,2})$")]
-HoldRef = int | AddedRef
+HoldRef = _HoldId | AddedRef
 
 
 class _Correction(BaseModel):
@@ -51,7 +52,7 @@ class _Correction(BaseModel):
 class HoldCorrection(_Correction):
     """What is to be changed of one hold of the result. Null or absent: unchanged."""
 
-    id: int
+    id: _HoldId
     color: Colour | None = None
     kind: Kind | None = None
     problem: _Membership | None = Field(None, description="the problem it belongs to; 0: to none")

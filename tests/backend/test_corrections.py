@@ -143,7 +143,7 @@ _BIG = 10**6
             {"problems": [{"id": 1, "start": ["a0"]}]},
             "problems.0.start: takes holds that belong to problem 1",
         ),
-        ({"problems": [{"id": 1, "top": ["b1"]}]}, "problems.0.top.0: "),
+        ({"problems": [{"id": 1, "top": ["b1"]}]}, "top.0: Input should be a valid integer, or String"),
         ({"problems": [{"id": 1, "top": [_BIG]}]}, f"{_BIG} is none of them"),
         ({"added": [_ADDED], "problems": [{"id": 1, "top": ["a0", "a0"]}]}, "top: takes each hold once"),
         ({"added": [_ADDED], "problems": [{"id": 2, "top": ["a0"]}]}, "belong to problem 2"),
@@ -316,10 +316,12 @@ def test_shared_corrections_outlive_their_job_until_they_are_exported_or_deleted
         command = ["export-corrections", "--data-dir", str(server.data_dir), str(tmp_path / "set")]
         assert holdcheck(command) == 0
         assert "wrote 1 corrected photos" in capsys.readouterr().out
-        (photo,) = load_split(tmp_path / "set", "train")
-        assert len(photo.outlines) == len(photo.boxes) == len(shared["hold_data"])
-        scale = photo.pixels.shape[1] / shared["image_width"]
-        assert photo.boxes[-1] == pytest.approx([10 * scale, 10 * scale, 60.5 * scale, 60 * scale], abs=0.01)
+        (labelled,) = load_split(tmp_path / "set", "train")
+        assert len(labelled.outlines) == len(labelled.boxes) == len(shared["hold_data"])
+        scale = labelled.pixels.shape[1] / shared["image_width"]
+        assert labelled.boxes[-1] == pytest.approx(
+            [10 * scale, 10 * scale, 60.5 * scale, 60 * scale], abs=0.01
+        )
 
         url = f"{server.url}/api/jobs/{shared['job_id']}"
         assert httpx.delete(url, timeout=30).status_code == 204
