@@ -12,17 +12,22 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend import __version__, errors, openapi
+from backend.access import AccessMiddleware
+from backend.addresses import as_sockets_name_them
 from backend.data_dir import DataDir
 from backend.engine import InProcessEngine
+from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, corrections, health, jobs, page
+from backend.routers import analyze, corrections, docs, health, jobs, page
+from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
@@ -52,7 +57,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         version=__version__,
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,  # ours: backend/routers/docs.py
         redoc_url=None,
+        # Such a redirect is built from the Host header, which a client chose.
+        redirect_slashes=False,
         openapi_tags=openapi.TAGS,
     )
     app.state.service = Service(
@@ -62,8 +70,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(corrections.router)
     app.include_router(health.router)
+    app.include_router(docs.router)
     app.include_router(page.router)
-    openapi.install(app)
+    openapi.install(app, settings)
     _add_error_handlers(app)
     _add_middleware(app, settings)
     return app
@@ -98,6 +107,9 @@ async def _load_models(service: Service) -> None:
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     """Innermost first."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(AccessMiddleware, settings=settings)
+    if settings.trusted_hosts:
+        app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestMiddleware)
     if settings.cors_origins:
@@ -107,12 +119,19 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=[
                 "Accept-Language",
+                "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
                 "Last-Event-ID",
+                "X-API-Key",
                 REQUEST_ID_HEADER,
             ],
             expose_headers=[REQUEST_ID_HEADER, "Location", "Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
+    if settings.trusted_proxies:
+        app.add_middleware(
+            ProxyHeadersMiddleware, trusted_hosts=as_sockets_name_them(settings.trusted_proxies)
         )
 
 

@@ -31,7 +31,7 @@ _MOST_ARRIVING = 4
 _MIN_AREA_PX = 16.0
 _MAX_AREA_SHARE = 0.5
 """Of the photo: nothing on a wall is larger."""
-_UNION_BRANCHES = frozenset({"int", "constrained-str"})
+_UNION_BRANCHES = frozenset({"constrained-int", "constrained-str"})
 
 
 class _HoldSeen(BaseModel):

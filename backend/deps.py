@@ -31,9 +31,9 @@ def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def owner() -> str:
-    """Whose jobs a request may see: those without an owner, as long as there are no keys."""
-    return ""
+def owner(request: Request) -> str:
+    """Whose jobs a request may see: its key's, or while there are no keys those without an owner."""
+    return cast(str, request.state.owner)
 
 
 OwnerDep = Annotated[str, Depends(owner)]

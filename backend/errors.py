@@ -2,6 +2,11 @@
 
 HoldcheckError (holdcheck.errors)
  `-- ServiceError
+      |-- HostNotTrusted          the Host header names none of TRUSTED_HOSTS
+      |-- AuthError               401, with the challenge that HTTP wants
+      |    |-- ApiKeyMissing      no key came with the request
+      |    `-- ApiKeyInvalid      it is none of API_KEYS
+      |-- RateLimited             too much from one client; Retry-After says when it may again
       |-- UploadError             the request is not an upload that can be read
       |    |-- NotMultipart       the body is something else than multipart/form-data
       |    |-- MalformedUpload    the multipart body cannot be parsed
@@ -29,6 +34,7 @@ HoldcheckError (holdcheck.errors)
            `-- StorageUnavailable the disk does not take the photo for another reason
 """
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -44,6 +50,44 @@ INTERNAL_DETAIL = "Something went wrong on our side; the request's id leads to i
 
 class ServiceError(HoldcheckError):
     code = "service_error"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer carries beside the problem."""
+        return {}
+
+
+class HostNotTrusted(ServiceError):
+    code = "host_not_trusted"
+
+
+class AuthError(ServiceError):
+    code = "unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="holdcheck"'}
+
+
+class ApiKeyMissing(AuthError):
+    code = "api_key_missing"
+
+
+class ApiKeyInvalid(AuthError):
+    code = "api_key_invalid"
+
+
+class RateLimited(ServiceError):
+    code = "rate_limited"
+
+    def __init__(self, detail: str, wait_s: float = 1) -> None:
+        # Rounded up: who comes back after so many whole seconds is let in.
+        self.retry_after_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{detail} Try again in {self.retry_after_s} s.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class UploadError(ServiceError):
@@ -130,6 +174,10 @@ class Unavailable(ServiceError):
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
 
 class NotReady(Unavailable):
     code = "not_ready"
@@ -169,6 +217,11 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.ModelError: (503, "A model cannot be used"),
     errors.ModelNotPrepared: (503, "A model is not prepared"),
     errors.ModelCorrupt: (503, "A model is damaged"),
+    HostNotTrusted: (400, "The server is not called so"),
+    AuthError: (401, "A key is needed"),
+    ApiKeyMissing: (401, "The key is missing"),
+    ApiKeyInvalid: (401, "The key is not valid"),
+    RateLimited: (429, "Too many requests"),
     UploadError: (400, "The upload cannot be read"),
     NotMultipart: (415, "The body is not multipart/form-data"),
     MalformedUpload: (400, "The multipart body is malformed"),
@@ -239,7 +292,7 @@ def row(error: type[HoldcheckError]) -> tuple[int, str]:
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
     """An error raised on purpose."""
     status, title = row(type(error))
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    headers = error.headers if isinstance(error, ServiceError) else None
     return _response(status, title, str(error), error.code, request_id, headers)
 
 

@@ -13,6 +13,7 @@ import uvicorn
 
 from backend import __version__, logs
 from backend.app import create_app
+from backend.connections import Connection
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import StoreUnusable
@@ -62,13 +63,14 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # TRUSTED_PROXIES decides, in backend/app.py
+        workers=1,
         timeout_graceful_shutdown=grace_s,
     )
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
@@ -109,6 +111,11 @@ def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
+    keys = len(settings.keys)
     sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
-    log.info("try: curl -N -F image=@%s %s/api/analyze-stream", sample, url)
-    log.info("open to everybody who can reach it: this version has no keys")
+    header = "-H 'X-API-Key: KEY' " if keys else ""
+    log.info("try: curl -N %s-F image=@%s %s/api/analyze-stream", header, sample, url)
+    if keys:
+        log.info("closed: opens to %d %s (API_KEYS)", keys, "key" if keys == 1 else "keys")
+    else:
+        log.info("open to everybody who can reach it: API_KEYS is empty")

@@ -42,6 +42,7 @@ class Health(BaseModel):
     keeps_corrections: bool = Field(
         description="corrected photos are kept for training where the climber shares them (KEEP_CORRECTIONS)"
     )
+    key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
 class Ready(BaseModel):
@@ -70,6 +71,7 @@ async def health(service: ServiceDep) -> Health:
         error_reason=models.error_reason if models else service.load_error or "the models are loading",
         queue=QueueStatus(running=load.running, waiting=load.waiting),
         keeps_corrections=service.settings.keep_corrections,
+        key_required=bool(service.settings.keys),
     )
 
 
