@@ -22,7 +22,7 @@ from backend.corrections import MAX_BYTES
 from bench.process import AnonPeak, status_mib
 from holdcheck.cli import main as holdcheck
 from tests.backend import photos
-from tests.backend.conftest import StartServer
+from tests.backend.conftest import KEYS, StartServer
 from tests.backend.disks import small_disk
 from tests.backend.server import Server, problem, start
 from training.datasets import load_split
@@ -243,6 +243,16 @@ def test_deleting_the_job_erases_its_corrections(server: Server, wall: bytes) ->
     assert not (server.data_dir / "jobs" / job["job_id"]).exists()
     for answer in (_correct(server, job, {}), httpx.get(_url(server, job), timeout=30)):
         assert (answer.status_code, problem(answer)["code"]) == (404, "job_not_found")
+
+
+def test_no_other_key_reaches_them(closed_server: Server, wall: bytes) -> None:
+    mine, others = ({"X-API-Key": key} for key in KEYS)
+    job = closed_server.post(wall, "/api/analyze", headers=mine).json()
+    url = _url(closed_server, job)
+    assert httpx.post(url, json={}, headers=mine, timeout=30).status_code == 200
+    for answer in (httpx.post(url, json={}, headers=others), httpx.get(url, headers=others)):
+        assert (answer.status_code, problem(answer)["code"]) == (404, "job_not_found")
+    assert httpx.get(url, timeout=30).status_code == 401
 
 
 def test_by_default_no_photo_is_kept(server: Server, job: Json) -> None:

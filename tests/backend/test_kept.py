@@ -213,6 +213,18 @@ def test_a_job_that_expired_and_is_not_swept_is_erased_when_its_owner_says_so(tm
     asyncio.run(scene())
 
 
+def test_deleting_a_job_in_the_moment_of_its_expiry_erases_what_was_kept(tmp_path: Path) -> None:
+    async def scene() -> None:
+        house = await _opened(tmp_path)
+        record = await house.analysed(shared=True)
+        house.files.expire(record.id)
+        await house.jobs.delete(record)  # found just before
+        assert house.names() == []
+        await house.jobs.stop()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     "name", ["..", ".", "", "../corrections", "/etc", "x\0y", _OTHER_ID, _OTHER_ID.upper()]
 )
