@@ -22,15 +22,18 @@ from backend.engine import InProcessEngine
 from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
+from backend.metrics import Metrics
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, docs, health, jobs, page
+from backend.routers import analyze, corrections, docs, health, jobs, metrics, page
 from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
-from holdcheck.errors import HoldcheckError
+from backend.watch import Watch
+from holdcheck.errors import HoldcheckError, ModelTampered
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     engine = InProcessEngine(settings)
     data_dir = DataDir(settings.data_dir)
-    files = JobFiles(data_dir.jobs, settings.max_data_bytes)
+    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
     store = SqliteStore(data_dir.store)
     app = FastAPI(
         title="holdcheck",
@@ -61,12 +65,15 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=openapi.TAGS,
     )
+    watch = Watch(Metrics())
     app.state.service = Service(
-        settings, engine, Jobs(settings, engine, store, files, same_boot=data_dir.same_boot)
+        settings, engine, Jobs(settings, engine, store, files, watch, same_boot=data_dir.same_boot), watch
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
+    app.include_router(corrections.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.include_router(page.router)
     openapi.install(app, settings)
@@ -92,6 +99,10 @@ async def _load_models(service: Service) -> None:
     start = time.perf_counter()
     try:
         await service.engine.start()
+    except ModelTampered as error:
+        service.load_error = str(error)
+        service.must_stop = True
+        return
     except Exception:
         log.exception("the models could not be loaded")
         service.load_error = "The models could not be loaded: the log says why."
@@ -108,7 +119,7 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     if settings.trusted_hosts:
         app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(LingeringClose)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -24,7 +24,7 @@ _IDEMPOTENCY_KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
 """A structured string, as the draft standard has it, or the same without its quotes, as most clients send."""
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
@@ -51,6 +51,7 @@ async def accepted_job(request: Request, service: ServiceDep, owner: OwnerDep) -
         handed_over = False
         try:
             upload = await receive_upload(request, photo, service.settings.max_upload_bytes)
+            service.metrics.photo_arrived(upload.photo_bytes)
             wall_angle = _wall_angle(upload.fields.get("wall_angle"))
             await asyncio.to_thread(_probe, photo, service.settings, service.engine.room_mb)
             language = negotiate(request.headers.get("accept-language"))

@@ -15,6 +15,7 @@ from backend.job_files import JobFiles
 from backend.live import Live
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Outcome
+from backend.watch import Watch
 from holdcheck import memory
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,12 @@ class Endings:
     """
 
     def __init__(
-        self, settings: ServiceSettings, store: JobStore, files: JobFiles, live: dict[str, Live]
+        self,
+        settings: ServiceSettings,
+        store: JobStore,
+        files: JobFiles,
+        live: dict[str, Live],
+        watch: Watch,
     ) -> None:
         self.last_chance = False
         """The process is about to end: what the store does not take, the next start reads from the log."""
@@ -39,6 +45,7 @@ class Endings:
         self._store = store
         self._files = files
         self._live = live
+        self._watch = watch
         self._tasks: set[asyncio.Task[None]] = set()
 
     def settle_soon(self, live: Live, last: Event) -> None:
@@ -68,11 +75,12 @@ class Endings:
         """Let the store know of an end that only the event log knew."""
         with suppress(Unavailable):
             await self._store.finish(record.id, self._outcome(told))
-        await asyncio.to_thread(self._files.drop_photo, record.id)
+        await asyncio.to_thread(self._files.drop_photo, record.id, done=told.step == "complete")
 
     async def cancel(self, live: Live) -> None:
         """End a job that its owner no longer wants: at once for everybody who listens."""
         live.cancelled = True
+        self._watch.cancelled(live.record)
         record = live.record
         now = time.time()
         outcome = Outcome("cancelled", now, now + self._settings.job_ttl_s, JobCancelled.code, _CANCELLED)
@@ -112,6 +120,7 @@ class Endings:
 
     async def _commit(self, live: Live, last: Event) -> None:
         """Note the end in the store; from then on nobody needs the photo."""
+        self._watch.ended(live.record, last)
         outcome = self._outcome(last)
         while True:
             try:
@@ -122,7 +131,7 @@ class Endings:
                     return
                 await asyncio.sleep(_STORE_RETRY_S)
         live.record = _with(live.record, outcome)
-        await asyncio.to_thread(self._files.drop_photo, live.record.id)
+        await asyncio.to_thread(self._files.drop_photo, live.record.id, done=last.step == "complete")
 
     async def _erase_when_stopped(self, live: Live, outcome: Outcome) -> None:
         if live.analysis is not None:
@@ -149,6 +158,7 @@ class Endings:
     def _write_result(self, job_id: str, result: Any) -> None:
         text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
         self._files.write_result(job_id, text.encode())
+        self._files.keep_copy(job_id)
 
 
 def refusal(error: Unavailable) -> Event:

@@ -1,5 +1,6 @@
 """From a photo's bytes to upright RGB pixels: sniffed, limited, decoded at a reduced scale."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 MIN_SIDE = 64
 """Pixels below which no hold can be told on a wall; the detector would invent some."""
 _BAND_ROWS = 128
+_COPY_QUALITY = 90
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -109,6 +111,17 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     except Exception as error:  # decoders raise whatever comes up inside them
         raise _explain(error, header) from error
     return WallImage(_to_array(picture), header.width, header.height)
+
+
+def save_copy(wall: WallImage, target: Path) -> None:
+    """Write the working copy as a JPEG that only its owner can read, without any of the photo's metadata.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        Image.fromarray(wall.pixels).save(file, "JPEG", quality=_COPY_QUALITY)
 
 
 def _to_array(picture: Image.Image) -> NDArray[np.uint8]:
