@@ -1,7 +1,9 @@
 """What of a job outlives its analysis, and what outlives the job, whatever happens in between."""
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +98,18 @@ def test_a_copy_is_kept_beside_the_result_and_counted(tmp_path: Path) -> None:
 def test_an_analysis_without_a_result_leaves_no_copy(tmp_path: Path, script: tuple[str, ...]) -> None:
     async def scene() -> None:
         house = await _opened(tmp_path)
+        kept = await house.analysed()
         house.engine.script = lambda _: script
         record = await house.post()
         if "error" not in script:
+            await house.until_an_event_is_kept(record.id)
+            async with asyncio.timeout(20):
+                while not house.files.copy(record.id).exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
             await house.jobs.delete(record)
         await house.until(record.id, "failed" if "error" in script else "cancelled")
         await house.jobs.stop()
-        assert house.copies() == []
+        assert house.copies() == [house.photo(kept.id)]
         assert house.files.used_bytes == house.recounted()
 
     asyncio.run(scene())
@@ -146,6 +153,21 @@ def test_copies_go_at_the_start_after_the_owner_changed_the_setting(tmp_path: Pa
         assert not house.photo(record.id).exists()
         assert await house.jobs.corrections(record.id) == _SAID
         assert house.files.used_bytes == house.recounted()
+        await house.jobs.stop()
+
+    asyncio.run(scene())
+
+
+def test_what_expired_while_the_owner_changed_the_setting_is_not_kept(tmp_path: Path) -> None:
+    async def scene() -> None:
+        house = await _opened(tmp_path)
+        record = await house.analysed(shared=True)
+        await house.die()
+        with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as store, store:
+            store.execute("UPDATE jobs SET expires_at = 1")
+        house = await _opened(tmp_path, open_=False)
+        assert not house.files.result(record.id).exists()
+        assert house.names() == []
         await house.jobs.stop()
 
     asyncio.run(scene())
