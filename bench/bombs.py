@@ -69,7 +69,7 @@ def profile(rng: random.Random) -> bytes:
 # --- JPEG -------------------------------------------------------------------------------------------------
 
 _DC_TABLE = b"\x00" + bytes([0, 1, 5, 1, 1, 1, 1, 1, 1, *[0] * 7]) + bytes(range(12))
-_AC_TABLE = b"\x10" + bytes([1, 2, *[0] * 14]) + b"\xf0\x00\xe0"
+_AC_TABLE = b"\x10" + bytes([1, 1, 1, *[0] * 13]) + b"\xf0\x00\xe0"
 """End of a run of 16384 blocks, or of one; and sixteen zeroes."""
 
 
@@ -96,16 +96,23 @@ def scan_of(components: int, first: int = 0, last: int = 63, bits: int = 0) -> b
 
 
 def _jpeg_empty(rng: random.Random) -> bytes:
-    samplings = rng.choice(((0x22, 0x11, 0x11), (0x11,), (0x11,) * 3, (0x11,) * 4, (0x44, 0x11, 0x11), (0x14, 0x41, 0x11)))
+    samplings = rng.choice(
+        ((0x22, 0x11, 0x11), (0x11,), (0x11,) * 3, (0x11,) * 4, (0x44, 0x11, 0x11), (0x14, 0x41, 0x11))
+    )
     data = rng.choice((b"", bytes(1000), rng.randbytes(2000).replace(b"\xff", b"\0")))
-    return jpeg(rng.choice(_SIZES), [(scan_of(len(samplings)), data)], rng.choice((0xC0, 0xC1, 0xC2)), samplings)
+    return jpeg(
+        rng.choice(_SIZES), [(scan_of(len(samplings)), data)], rng.choice((0xC0, 0xC1, 0xC2)), samplings
+    )
 
 
 def _jpeg_scans(rng: random.Random) -> bytes:
     """Up to a hundred scans, each over every coefficient."""
     last = 0xCA if rng.random() < 0.4 else 0xC2
     count = rng.choice((30, 99, 1000))
-    refine = [(scan_of(1, 1, 63, 0x10 if number % 2 else 0x01), bytes(rng.choice((0, 3)))) for number in range(count)]
+    refine = [
+        (scan_of(1, 1, 63, 0x10 if number % 2 else 0x01), bytes(rng.choice((0, 3))))
+        for number in range(count)
+    ]
     samplings = rng.choice(((0x11,), (0x22, 0x11, 0x11)))
     return jpeg(rng.choice(_SIZES[1:4]), [(scan_of(len(samplings), 0, 0), b""), *refine], last, samplings)
 
@@ -173,7 +180,9 @@ def _jpeg_profile(rng: random.Random) -> bytes:
 # --- PNG --------------------------------------------------------------------------------------------------
 
 
-def png(size: tuple[int, int], colour: int, bits: int, *between: bytes, interlaced: bool = False, rows: int = -1) -> bytes:
+def png(
+    size: tuple[int, int], colour: int, bits: int, *between: bytes, interlaced: bool = False, rows: int = -1
+) -> bytes:
     """A PNG of zeroes; `rows` of them, or as many as it says."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     row = 1 + -(-size[0] * bits * channels // 8)
@@ -190,7 +199,9 @@ def png(size: tuple[int, int], colour: int, bits: int, *between: bytes, interlac
 
 
 def _png_rows(rng: random.Random) -> bytes:
-    colour, bits = rng.choice(((0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 8), (4, 8), (6, 8), (6, 16)))
+    colour, bits = rng.choice(
+        ((0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 8), (4, 8), (6, 8), (6, 16))
+    )
     size = rng.choice(((64, 64), (5000, 4000), (8000, 5000), (12_000, 9000), (64, 500_000), (1_000_000, 64)))
     if colour != 0 and size[0] * size[1] > 4e7:
         size = (4000, 3000)
@@ -244,7 +255,16 @@ def lossless(width: int, height: int, *, alpha: bool = False) -> bytes:
     """The content of a VP8L chunk of any size in a dozen bytes: each code has one symbol, of no bits."""
     bits, at = 0x2F, 8
     one_symbol = (1 | 0 << 1 | 0 << 2 | 0 << 3, 4)
-    fields = [(width - 1, 14), (height - 1, 14), (alpha, 1), (0, 3), (0, 1), (0, 1), (0, 1), *[one_symbol] * 5]
+    fields = [
+        (width - 1, 14),
+        (height - 1, 14),
+        (alpha, 1),
+        (0, 3),
+        (0, 1),
+        (0, 1),
+        (0, 1),
+        *[one_symbol] * 5,
+    ]
     for value, size in fields:
         bits |= int(value) << at
         at += size
@@ -261,7 +281,9 @@ def frame(width: int, height: int, picture: bytes, flags: int = 0) -> bytes:
 
 
 def _webp_lossless(rng: random.Random) -> bytes:
-    width, height = rng.choice(((64, 64), (3000, 2000), (6000, 5000), (8000, 6000), (16_383, 7000), (16_384, 64)))
+    width, height = rng.choice(
+        ((64, 64), (3000, 2000), (6000, 5000), (8000, 6000), (16_383, 7000), (16_384, 64))
+    )
     alpha = rng.random() < 0.5
     chunks = [(b"VP8L", lossless(width, height, alpha=alpha))]
     if rng.random() < 0.5:
@@ -271,9 +293,13 @@ def _webp_lossless(rng: random.Random) -> bytes:
 
 
 def _webp_lossy(rng: random.Random) -> bytes:
-    data = bytearray(next(part for name, part in riff_parts(fuzz_photos.photos("WebP")["webp-lossy"]) if name == b"VP8 "))
+    data = bytearray(
+        next(part for name, part in riff_parts(fuzz_photos.photos("WebP")["webp-lossy"]) if name == b"VP8 ")
+    )
     data[6:10] = struct.pack("<HH", *rng.choice(((640, 480), (4000, 3000), (9000, 6000), (16_383, 7000))))
-    alpha = [(b"ALPH", bytes([rng.choice((0, 1))]) + bytes(rng.choice((0, 100))))] if rng.random() < 0.4 else []
+    alpha = (
+        [(b"ALPH", bytes([rng.choice((0, 1))]) + bytes(rng.choice((0, 100))))] if rng.random() < 0.4 else []
+    )
     size = struct.unpack_from("<HH", data, 6)
     extended = [(b"VP8X", canvas(size[0], size[1], rng.choice((0, 0x10))))] if alpha else []
     return riff([*extended, *alpha, (b"VP8 ", bytes(data))])
@@ -419,12 +445,19 @@ def grid(
     layout = struct.pack(">BBBBII", 0, 1, tiles[1] - 1, tiles[0] - 1, *size)
     if kind == b"iovl":
         layout = struct.pack(">BB4HII", 0, 1, 0, 0, 0, 0xFFFF, *size) + bytes(8 * len(wanted))
-    entries = [box(b"infe", b"\2\0\0\0", struct.pack(">HH", number, 0), which, b"\0") for number, which in ((1, codec), (2, kind))]
-    ipco = box(b"ipco", box(name, configuration), _ispe(tile), _ispe(size), box(b"pixi", bytes(4), b"\3\x08\x08\x08"))
+    entries = [
+        box(b"infe", b"\2\0\0\0", struct.pack(">HH", number, 0), which, b"\0")
+        for number, which in ((1, codec), (2, kind))
+    ]
+    ipco = box(
+        b"ipco", box(name, configuration), _ispe(tile), _ispe(size), box(b"pixi", bytes(4), b"\3\x08\x08\x08")
+    )
     ipma = box(b"ipma", bytes(4), struct.pack(">I", 2), b"\0\1\3\x81\x02\x04", b"\0\2\2\3\x04")
     links = struct.pack(">HH", 2, len(wanted)) + b"".join(struct.pack(">H", number) for number in wanted)
     iloc = bytes([1, 0, 0, 0, 0x44, 0]) + struct.pack(">H", 2)
-    iloc += struct.pack(">HHHHII", 1, 0, 0, 1, 0, len(data)) + struct.pack(">HHHHII", 2, 1, 0, 1, 0, len(layout))
+    iloc += struct.pack(">HHHHII", 1, 0, 0, 1, 0, len(data)) + struct.pack(
+        ">HHHHII", 2, 1, 0, 1, 0, len(layout)
+    )
     brand = b"heic" if codec == b"hvc1" else b"avif"
     parts = [
         (b"ftyp", brand + bytes(4) + brand + b"mif1"),

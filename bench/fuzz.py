@@ -106,7 +106,11 @@ class Worker:
         outcome = self._ask(data)
         if outcome is None:
             status = self._process.wait()
-            why = "took longer than a minute" if status == -9 and self._timed_out else f"ended the process: {status}"
+            why = (
+                "took longer than a minute"
+                if status == -9 and self._timed_out
+                else f"ended the process: {status}"
+            )
             self._start()
             return Outcome(result="crash", broken=why)
         self._rss.append(outcome.rss_mib)
@@ -195,7 +199,8 @@ def summary(report: Report) -> str:
     results = Counter(one.outcome.result for one in report.examined)
     decoded = Counter(one.mutant.kind for one in report.examined if one.outcome.result == "decoded")
     lines = [
-        "files: " + ", ".join(f"{kind} {count} ({decoded[kind]} decoded)" for kind, count in sorted(kinds.items())),
+        "files: "
+        + ", ".join(f"{kind} {count} ({decoded[kind]} decoded)" for kind, count in sorted(kinds.items())),
         "outcomes: " + ", ".join(f"{result} {count}" for result, count in results.most_common()),
     ]
     slowest = sorted(report.examined, key=lambda one: -one.outcome.seconds)[:_SHOWN]
@@ -203,7 +208,10 @@ def summary(report: Report) -> str:
     judged = [one for one in report.examined if one.outcome.estimate_mib]
     largest = sorted(judged, key=lambda one: -one.outcome.peak_mib / one.outcome.estimate_mib)[:_SHOWN]
     lines += ["most memory against the estimate:"]
-    lines += [f"  {one.outcome.peak_mib:6.1f} of {one.outcome.estimate_mib:6.1f} MiB  {_name(one)}" for one in largest]
+    lines += [
+        f"  {one.outcome.peak_mib:6.1f} of {one.outcome.estimate_mib:6.1f} MiB  {_name(one)}"
+        for one in largest
+    ]
     probed = max(report.examined, key=lambda one: one.outcome.probe_mib)
     lines.append(f"most memory for a header: {probed.outcome.probe_mib:.1f} MiB  {_name(probed)}")
     if not report.limited:
@@ -234,7 +242,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="holdcheck-fuzz-") as folder:
         report = run(arguments.files, arguments.seed, arguments.jobs, Path(folder), arguments.first)
     print(summary(report))
-    print(f"{len(report.examined)} files in {time.monotonic() - start:.0f} s, {len(report.broken)} promises broken")
+    print(
+        f"{len(report.examined)} files in {time.monotonic() - start:.0f} s, {len(report.broken)} promises broken"
+    )
     return int(bool(report.broken))
 
 

@@ -44,6 +44,7 @@ def exif(orientation: int = 6) -> bytes:
 
 def saved(kind: str, picture: Image.Image, **options: Any) -> Callable[[], bytes]:
     """What encodes the picture, when it is called."""
+
     def save() -> bytes:
         file = io.BytesIO()
         picture.save(file, kind, **options)
@@ -111,7 +112,9 @@ def _webps() -> dict[str, Callable[[], bytes]]:
         "webp-lossless-alpha": saved("WebP", clear, lossless=True),
         "webp-alpha": saved("WebP", clear),
         "webp-extended": saved("WebP", small, exif=exif(), icc_profile=srgb_profile()),
-        "webp-animated": saved("WebP", small, save_all=True, append_images=[small.rotate(9), small.rotate(5)]),
+        "webp-animated": saved(
+            "WebP", small, save_all=True, append_images=[small.rotate(9), small.rotate(5)]
+        ),
         "webp-animated-alpha": saved("WebP", clear, save_all=True, append_images=[clear.rotate(9)]),
         "webp-large": saved("WebP", wall(3300, 1200), method=0),
     }

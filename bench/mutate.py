@@ -110,7 +110,9 @@ def patch(rng: random.Random, data: bytes) -> bytes:
         size = rng.choice((1, 1, 2, 4))
         reach = len(patched) if rng.random() < 0.5 else min(len(patched), 40)
         at = rng.randrange(reach)
-        value = rng.choice(_WIDE_EDGES if size == 4 else _EDGES) if rng.random() < 0.7 else rng.getrandbits(32)
+        value = (
+            rng.choice(_WIDE_EDGES if size == 4 else _EDGES) if rng.random() < 0.7 else rng.getrandbits(32)
+        )
         number = (value & (1 << 8 * size) - 1).to_bytes(size, rng.choice(("big", "little")))
         patched[at : at + size] = number[: len(patched) - at]
     return bytes(patched)
@@ -133,7 +135,9 @@ def _damage(rng: random.Random, data: bytes) -> tuple[str, bytes]:
             return "another photo behind", data[: rng.randrange(len(data) + 1)] + other
         case 5:
             other = _any_photo(rng)
-            return "another photo's start", other[: rng.choice((2, 8, 12, 30, 200))] + data[rng.choice((0, 12)) :]
+            return "another photo's start", other[: rng.choice((2, 8, 12, 30, 200))] + data[
+                rng.choice((0, 12)) :
+            ]
         case _:
             return "patch", patch(rng, data)
 
@@ -221,7 +225,9 @@ def _jpeg_frame(rng: random.Random, parts: list[Part]) -> str:
             case _:
                 fields = bytearray(part.data)
                 for at in range(7, len(fields), 3):
-                    fields[at] = rng.choice((0x11, 0x22, 0x21, 0x12, 0x44, 0x41, 0x14, 0x10, 0x01, 0xFF, 0x33, 0x13))
+                    fields[at] = rng.choice(
+                        (0x11, 0x22, 0x21, 0x12, 0x44, 0x41, 0x14, 0x10, 0x01, 0xFF, 0x33, 0x13)
+                    )
                 part.data = bytes(fields)
     return "patch the frame"
 
@@ -420,7 +426,9 @@ def _webp_frames(rng: random.Random, parts: list[Part]) -> str:
     for part in parts:
         if part.name == b"ANMF" and len(part.data) > 16:
             sides = b"".join(rng.choice((0, 1, 100, 9999, 2**24 - 1)).to_bytes(3, "little") for _ in range(4))
-            part.data = sides + part.data[12:] if rng.random() < 0.5 else part.data[:15] + b"\3" + part.data[16:]
+            part.data = (
+                sides + part.data[12:] if rng.random() < 0.5 else part.data[:15] + b"\3" + part.data[16:]
+            )
     return "frames elsewhere"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from holdcheck import memory
 from holdcheck.errors import (
     CorruptPhoto,
     EmptyPhoto,
@@ -26,6 +27,8 @@ __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 MIN_SIDE = 64
 """Pixels below which no hold can be told on a wall; the detector would invent some."""
 _BAND_ROWS = 128
+_LEAST_SLACK_MIB, _MOST_SLACK_MIB = 8, 32
+"""What a decode may reserve beyond its estimate: for threads that start meanwhile, and what is never touched."""
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,9 +102,10 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     if available_mib is not None and needed > available_mib:
         raise PhotoNeedsTooMuchMemory(_too_much(header, needed, available_mib))
     try:
-        picture = decoder.decode(path, header, max_side)
-        if header.orientation in _UPRIGHT:
-            picture = picture.transpose(_UPRIGHT[header.orientation])
+        with memory.at_most(_allowed_mib(needed, available_mib)):
+            picture = decoder.decode(path, header, max_side)
+            if header.orientation in _UPRIGHT:
+                picture = picture.transpose(_UPRIGHT[header.orientation])
     except PhotoError:
         raise
     except MemoryError:
@@ -109,6 +113,12 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     except Exception as error:  # decoders raise whatever comes up inside them
         raise _explain(error, header) from error
     return WallImage(_to_array(picture), header.width, header.height)
+
+
+def _allowed_mib(needed: float, available: float | None) -> float:
+    """Where a file lies about itself, its decoder is to fail, and not the server."""
+    most = needed + _MOST_SLACK_MIB
+    return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
 
 
 def _to_array(picture: Image.Image) -> NDArray[np.uint8]:

@@ -31,7 +31,7 @@ def estimate_decode_mib(header: PhotoHeader, max_side: int) -> float:
     reduced = pixels / shrink**2
     peak = max(_decoding(header, max_side, reduced), _resampling(reduced, target), _finishing(header, target))
     fixed = _FIXED_MIB + (_LIBRARY_MIB if header.format == "HEIC" else 0)
-    return fixed + _MARGIN * peak / _MIB
+    return fixed + (header.file_bytes + _MARGIN * peak) / _MIB
 
 
 def _decoding(header: PhotoHeader, max_side: int, reduced: float) -> float:

@@ -3,13 +3,16 @@
 import io
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO, Literal
 
 from holdcheck.errors import CorruptPhoto, UnsupportedPhoto
 from holdcheck.formats.header import MAX_BLOCKS, PhotoHeader, take, truncated
 
-_MAX_META = 4 * 2**20
+_MAX_META = 2**20
 """Bytes; a phone's is about 5 KB."""
+_MAX_BOXES = 4096
+"""Inside one box; what lies behind them is not looked at."""
 _ALPHA_TYPES = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
 _ORIENTATIONS = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}
@@ -29,7 +32,7 @@ def read_header(file: BinaryIO, kind: _Kind) -> PhotoHeader:
     """
     meta = _find_meta(file, kind)
     try:
-        return _describe(kind, meta)
+        return replace(_describe(kind, meta), file_bytes=file.seek(0, io.SEEK_END))
     except (struct.error, IndexError, KeyError):
         raise CorruptPhoto(f"This {kind} file has a damaged description.") from None
 
@@ -75,7 +78,7 @@ def _describe(kind: _Kind, meta: bytes) -> PhotoHeader:
     depths = values.get(b"pixi", bytes([0, 0, 0, 0, 3, 8, 8, 8]))
     alpha = any(name == b"auxC" and data[4:].startswith(_ALPHA_TYPES) for name, data in properties)
     return PhotoHeader(
-        kind, width, height, orientation, channels=3 + alpha, bits=max(depths[5:]), alpha=alpha
+        kind, width, height, orientation, channels=3 + alpha, bits=max(depths[5:], default=8), alpha=alpha
     )
 
 
@@ -89,7 +92,9 @@ def _orientation(properties: list[_Box]) -> int:
 
 def _boxes(data: bytes) -> Iterator[_Box]:
     at = 0
-    while at + 8 <= len(data):
+    for _ in range(_MAX_BOXES):
+        if at + 8 > len(data):
+            return
         length, name = struct.unpack_from(">I4s", data, at)
         if length < 8:
             return
