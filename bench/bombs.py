@@ -336,8 +336,8 @@ _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4, b"iinf": 6, b"moo
 
 
 def leaves(data: bytes) -> list[tuple[bytes, bytes]]:
-    """(path, content) of all boxes that hold no others, in their order; what precedes a container's boxes is its
-    `.`. Offsets into the file count from the first mdat."""
+    """(path, content) of all boxes that hold no others, in their order; what precedes a container's boxes is
+    its `.`. Offsets into the file count from the first mdat."""
     found = list(_leaves(data, b""))
     start = data.find(b"mdat") + 4
     return [(path, shift(path, leaf, -start)) for path, leaf in found]

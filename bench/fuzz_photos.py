@@ -1,4 +1,5 @@
-"""Whole photos of every accepted kind, to be damaged by `bench.mutate`: small, so that thousands of them decode in a minute."""
+"""Whole photos of every accepted kind, to be damaged by `bench.mutate`: small, so that thousands decode
+in a minute."""
 
 import io
 import struct

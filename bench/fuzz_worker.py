@@ -1,10 +1,10 @@
-"""The process that `bench.fuzz` gives damaged photos to: it decodes each as the service does, and tells what it took.
+"""The process that `bench.fuzz` gives damaged photos to: it decodes each as the service does, and tells
+what that took.
 
 Reads paths, writes one line of JSON for each.
 """
 
 import json
-import os
 import sys
 import time
 import traceback
@@ -78,12 +78,12 @@ def _misshapen(wall: image.WallImage, max_side: int) -> str:
 
 
 def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def main() -> None:
     memory.tune_allocator()
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     for line in sys.stdin:
         print(json.dumps(asdict(examine(Path(line.strip()), settings))), flush=True)
 

@@ -1,15 +1,16 @@
 """Damaged photos, by number: file N of seed S is always the same.
 
-A photo is taken apart as its format has it (segments, chunks, boxes), parts are dropped, repeated, swapped, cut or
-patched, and it is put together again with right lengths and checksums, so that a decoder gets past them. Some files
-are only damaged as bytes, and some are made from nothing to cost as much as they can (`bench.bombs`).
+A photo is taken apart as its format has it (segments, chunks, boxes), parts are dropped, repeated, swapped,
+cut or patched, and it is put together again with right lengths and checksums, so that a decoder gets past
+them. Some files are only damaged as bytes, and some are made from nothing to cost as much as they can
+(`bench.bombs`).
 """
 
 import random
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bench import bombs, fuzz_photos
@@ -19,7 +20,9 @@ _EDGES = (0, 1, 2, 7, 8, 63, 64, 127, 128, 255, 256, 0x3FFF, 0x4000, 0x7FFF, 0x8
 _WIDE_EDGES = (*_EDGES, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF0, 20_000, 120_000_000)
 _RAW, _BOMB = 0.15, 0.12
 """Shares of the files that are damaged as bytes, and that are bombs."""
-_MOST_EDITS = 4
+_EDITS = (1, 1, 1, 2, 3)
+_MOST_BYTES = 20 * 2**20
+"""The service takes no more (MAX_UPLOAD_MB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class Layout(Protocol):
 
 def mutant(seed: int, number: int) -> Mutant:
     """File `number` of the series `seed`."""
+    made = _mutant(seed, number)
+    return replace(made, data=made.data[:_MOST_BYTES])
+
+
+def _mutant(seed: int, number: int) -> Mutant:
     rng = random.Random(f"{seed}:{number}")  # noqa: S311 - repeatable, not secret
     kind = rng.choice(list(fuzz_photos.FORMATS))
     draw = rng.random()
@@ -66,7 +74,7 @@ def mutant(seed: int, number: int) -> Mutant:
         return Mutant(kind, f"{name}: {steps}", data)
     layout = LAYOUTS[kind]
     parts = layout.split(data)
-    done = [_edit(rng, layout, parts) for _ in range(rng.randint(1, _MOST_EDITS))]
+    done = [_edit(rng, layout, parts) for _ in range(rng.choice(_EDITS))]
     data = layout.join(parts)
     if rng.random() < 0.15:
         steps, data = _damage(rng, data)
@@ -331,7 +339,7 @@ def _png_insert(rng: random.Random, parts: list[Part]) -> str:
         (b"PLTE", rng.randbytes(rng.choice((0, 3, 5, 768, 3000)))),
         (b"acTL", struct.pack(">II", rng.choice((0, 1, 2**31)), 0)),
         (b"fcTL", rng.randbytes(26)),
-        (b"fcTL", struct.pack(">IIIIIHHBB", 0, *(rng.choice((0, 1, 50, 2**31)) for _ in range(4)), 1, 1, 1, 1)),
+        (b"fcTL", struct.pack(">IIIIIHHBB", 0, *rng.choices((0, 1, 50, 2**31), k=4), 1, 1, 1, 1)),
         (b"fdAT", rng.randbytes(40)),
         (b"IDAT", rng.randbytes(rng.choice((0, 5, 500)))),
         (b"IEND", b""),
@@ -435,8 +443,11 @@ def _webp_frames(rng: random.Random, parts: list[Part]) -> str:
 # --- HEIC and AVIF ----------------------------------------------------------------------------------------
 
 
+_WANTED = b"ispe iloc ipma pitm hvcC av1C iinf infe mdat irot imir iref pixi colr ftyp auxC iprp".split()
+
+
 class _Boxes:
-    """Parts are the leaves of the box tree, named by their path; offsets into the file move with its length."""
+    """Parts are the leaves of the box tree, named by their path; offsets move with what comes before them."""
 
     def split(self, data: bytes) -> list[Part]:
         return [Part(path, leaf) for path, leaf in bombs.leaves(data)]
@@ -446,8 +457,7 @@ class _Boxes:
 
     def edit(self, rng: random.Random, parts: list[Part]) -> str:
         names = sorted({part.name for part in parts})
-        wanted = rng.choice((b"ispe", b"iloc", b"ipma", b"pitm", b"hvcC", b"av1C", b"iinf", b"infe", b"mdat",
-                             b"irot", b"imir", b"iref", b"pixi", b"colr", b"ftyp", b"auxC", b"iprp"))  # fmt: skip
+        wanted = rng.choice(_WANTED)
         found = [part for part in parts if part.name.endswith(wanted)]
         if not found or rng.random() < 0.15:
             return _insert_box(rng, parts, names)

@@ -26,9 +26,13 @@ __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 
 MIN_SIDE = 64
 """Pixels below which no hold can be told on a wall; the detector would invent some."""
+MAX_SIDE = 65_535
+"""What a JPEG can have at most; others can say billions."""
 _BAND_ROWS = 128
-_LEAST_SLACK_MIB, _MOST_SLACK_MIB = 8, 32
-"""What a decode may reserve beyond its estimate: for threads that start meanwhile, and what is never touched."""
+SLACK_MIB = 32
+"""What a decode may reserve beyond its estimate where so much is there: threads that start meanwhile reserve
+stacks, and some of what decoders reserve they never touch. A file that lies can take it."""
+_LEAST_SLACK_MIB = 8
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -61,7 +65,7 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
     Raises:
         EmptyPhoto, UnsupportedPhoto, TruncatedPhoto, CorruptPhoto: what the file is instead of a photo.
         PhotoTooSmall: less than MIN_SIDE on a side.
-        PhotoTooManyPixels: more than `max_megapixels`.
+        PhotoTooManyPixels: more than `max_megapixels`, or than MAX_SIDE on a side.
     """
     with path.open("rb") as file:
         start = file.read(SNIFFED_BYTES)
@@ -76,6 +80,10 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
         raise PhotoTooSmall(
             f"The photo has {header.width} x {header.height} pixels; "
             f"at least {MIN_SIDE} on each side are needed."
+        )
+    if max(header.width, header.height) > MAX_SIDE:
+        raise PhotoTooManyPixels(
+            f"The photo has {header.width} x {header.height} pixels; at most {MAX_SIDE} on a side are taken."
         )
     if header.megapixels > max_megapixels:
         raise PhotoTooManyPixels(
@@ -117,7 +125,7 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
 
 def _allowed_mib(needed: float, available: float | None) -> float:
     """Where a file lies about itself, its decoder is to fail, and not the server."""
-    most = needed + _MOST_SLACK_MIB
+    most = needed + SLACK_MIB
     return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import _avif as libavif
 
 from holdcheck.formats import excerpt, profile
 from holdcheck.formats.header import PhotoHeader
@@ -21,7 +22,8 @@ from holdcheck.formats.header import PhotoHeader
 # The header was checked against MAX_IMAGE_MEGAPIXELS before; Pillow's own global limit would only surprise.
 Image.MAX_IMAGE_PIXELS = None
 
-_BAND_PIXELS = 500_000
+BAND_PIXELS = 500_000
+"""In the rows that are averaged at once; in more where fewer rows would not make one."""
 _SIZE_TOLERANCE = 1.02
 """A crop in a HEIC or AVIF may round by a row."""
 _BACKDROP = (128, 128, 128)
@@ -150,7 +152,7 @@ def _avif(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     # Not AvifImageFile: it follows EXIF wherever that leads, and takes as many threads as there are cores,
     # each with memory of its own.
     codec, threads, first = "auto", 1, 0
-    file = AvifImagePlugin._avif.AvifDecoder(path.read_bytes(), codec, threads)
+    file = libavif.AvifDecoder(path.read_bytes(), codec, threads)
     size, _, mode, stored_profile, *_ = file.get_info()
     _check_size(size, header)
     data = np.frombuffer(file.get_frame(first)[0], np.uint8)
@@ -194,7 +196,7 @@ def _averaged(size: tuple[int, int], band: _Band, max_side: int) -> _Reduced:
     """Average by a whole number in both directions, a band at a time."""
     width, height = size
     factor = max(1, max(size) // max_side)
-    rows = max(1, _BAND_PIXELS // (width * factor)) * factor
+    rows = max(1, BAND_PIXELS // (width * factor)) * factor
     reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
     for top in range(0, height, rows):
         reduced.paste(band(top, min(height, top + rows)).reduce(factor), (0, top // factor))

@@ -8,9 +8,9 @@ from pathlib import Path
 class Excerpt(io.RawIOBase):
     """Stretches of a file, read as if they were all of it.
 
-    Pillow keeps every segment and chunk in memory, unpacks texts of many MiB, follows EXIF directories wherever
-    they lead, and searches for markers byte by byte. None of that is of use here, and none of it is in what
-    its decoders get.
+    Pillow keeps every segment and chunk in memory, unpacks texts of many MiB, follows EXIF directories
+    wherever they lead, and searches for markers byte by byte. None of that is of use here, and none of it
+    is in what its decoders get.
     """
 
     def __init__(self, path: Path, stretches: Sequence[tuple[int, int]]) -> None:

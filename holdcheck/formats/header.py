@@ -36,8 +36,8 @@ class PhotoHeader:
     """Offset and length of the colour profile in the file, where the decoder does not hand it over (WebP)."""
     needed: tuple[tuple[int, int], ...] = ()
     """Start and end of all that the decoder has to read of the file (JPEG, PNG)."""
-    file_bytes: int = 0
-    """Size of a file that its decoder holds in memory."""
+    held_bytes: int = 0
+    """What of the file itself lies in memory while it is decoded, copies included."""
 
     @property
     def megapixels(self) -> float:

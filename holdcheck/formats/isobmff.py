@@ -32,7 +32,7 @@ def read_header(file: BinaryIO, kind: _Kind) -> PhotoHeader:
     """
     meta = _find_meta(file, kind)
     try:
-        return replace(_describe(kind, meta), file_bytes=file.seek(0, io.SEEK_END))
+        return replace(_describe(kind, meta), held_bytes=file.seek(0, io.SEEK_END))
     except (struct.error, IndexError, KeyError):
         raise CorruptPhoto(f"This {kind} file has a damaged description.") from None
 

@@ -27,7 +27,9 @@ _STEP = 65_536
 _MOST_SCANS = 100
 """Each scan takes time, however few its bytes: 20 MB of empty ones keep a decoder busy for minutes."""
 _MOST_WORK = 3e9
-"""Scans times samples; a decoder does about 1e9 in a second. A progressive photo of 100 megapixels has 1.5e9."""
+"""Scans times samples; a decoder does 1e9 or more a second. A progressive photo of 100 megapixels: 1.5e9."""
+_MOST_NEEDED = 1024
+"""Tables, frame and profile; a profile comes in 255 pieces at most."""
 
 
 class _Stretch(NamedTuple):
@@ -69,10 +71,8 @@ def read_header(file: BinaryIO) -> PhotoHeader:
         marker = _next_marker(file)
         if marker in _ALONE:
             continue
-        if marker in (_SOI, _EOI):
-            raise CorruptPhoto("This JPEG file has no picture in it.")
         start = file.tell() - 2
-        data = _segment(file)
+        data = _segment(file, marker)
         if marker in _FRAMES:
             frame = _read_frame(marker, data)
         elif marker == _SOS:
@@ -81,12 +81,16 @@ def read_header(file: BinaryIO) -> PhotoHeader:
             return replace(header, needed=_stretches([*needed, picture]))
         elif marker == _APP1 and orientation == 1 and data.startswith(b"Exif\0\0"):
             orientation = exif.orientation(data)
-        if marker in _FRAMES or marker in _TABLES or _is_named(marker, data):
+        if _is_needed(marker, data):
             needed.append(_Stretch(marker, start, file.tell()))
+        if len(needed) > _MOST_NEEDED:
+            break
     raise CorruptPhoto("This JPEG file has more segments than any photo.")
 
 
-def _segment(file: BinaryIO) -> bytes:
+def _segment(file: BinaryIO, marker: int) -> bytes:
+    if marker in (_SOI, _EOI):
+        raise CorruptPhoto("This JPEG file has no picture in it.")
     length = struct.unpack(">H", take(file, 2, "JPEG"))[0] - 2
     if length < 0:
         raise CorruptPhoto("This JPEG file has a damaged segment.")
@@ -105,8 +109,8 @@ def _stretches(parts: list[_Stretch]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _is_named(marker: int, data: bytes) -> bool:
-    return marker in _NAMED and data.startswith(_NAMED[marker])
+def _is_needed(marker: int, data: bytes) -> bool:
+    return marker in _FRAMES | _TABLES or (marker in _NAMED and data.startswith(_NAMED[marker]))
 
 
 def _next_marker(file: BinaryIO) -> int:

@@ -42,7 +42,7 @@ def read_header(file: BinaryIO) -> PhotoHeader:
         file.seek(start + length + length % 2)
     if header is None:
         raise CorruptPhoto("This WebP file has no picture in it.")
-    return replace(header, file_bytes=size)
+    return replace(header, held_bytes=2 * size)  # mapped, and what OpenCV or Pillow copies
 
 
 def _add(header: PhotoHeader | None, kind: bytes, file: BinaryIO, length: int) -> PhotoHeader | None:
