@@ -289,7 +289,7 @@ def _events() -> _Json:
 
 
 def install(app: FastAPI) -> None:
-    """Add the schema of problems, to which every error above refers."""
+    """Add the schema of problem details, to which errors above refer; `Problem` is a boulder problem."""
 
     def describe() -> _Json:
         if app.openapi_schema is None:
@@ -300,10 +300,11 @@ def install(app: FastAPI) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
+            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
                 Problem.model_json_schema()
             )
             _drop_validation_errors(app.openapi_schema)
+            _drop_stream_schemas(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
@@ -322,8 +323,16 @@ def _drop_validation_errors(schema: _Json) -> None:
         schema["components"]["schemas"].pop(name, None)
 
 
+def _drop_stream_schemas(schema: _Json) -> None:
+    """FastAPI says that a stream is a string; tools then expect that each event is one."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                response.get("content", {}).get("text/event-stream", {}).pop("schema", None)
+
+
 def _media() -> _Json:
-    return {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    return {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": {}}
 
 
 def _example(error: type[HoldcheckError], status: int, title: str) -> _Json:

@@ -10,6 +10,7 @@ of all shapes go to a real server (`bench.fuzz_http`). Exits 1 where a promise i
 import argparse
 import contextlib
 import json
+import math
 import queue
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import fuzz_photos
+from bench import fuzz_http, fuzz_photos
 from bench.fuzz_worker import Outcome
 from bench.mutate import Mutant, mutant
 from holdcheck import image
@@ -148,9 +149,10 @@ class Worker:
         self._process.communicate()
 
 
-def run(files: int, seed: int, jobs: int, folder: Path, first: int = 0) -> Report:
-    """Examine files `first` to `first + files` of a series."""
+def run(files: int, seed: int, jobs: int, folder: Path, first: int = 0, within_s: float = math.inf) -> Report:
+    """Examine files `first` to `first + files` of a series, or as many of them as time allows."""
     report = Report(seed)
+    end = time.monotonic() + within_s
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in range(first, first + files):
         numbers.put(number)
@@ -162,7 +164,7 @@ def run(files: int, seed: int, jobs: int, folder: Path, first: int = 0) -> Repor
             (folder / str(name)).mkdir()
             workers.append(Worker(folder / str(name), cgroup))
             stack.callback(workers[-1].stop)
-        threads = [threading.Thread(target=_drain, args=(numbers, worker, report)) for worker in workers]
+        threads = [threading.Thread(target=_drain, args=(numbers, worker, report, end)) for worker in workers]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -184,8 +186,8 @@ def _limit() -> Iterator[MemoryCgroup | None]:
         yield group
 
 
-def _drain(numbers: "queue.SimpleQueue[int]", worker: Worker, report: Report) -> None:
-    while True:
+def _drain(numbers: "queue.SimpleQueue[int]", worker: Worker, report: Report, end: float) -> None:
+    while time.monotonic() < end:
         try:
             number = numbers.get_nowait()
         except queue.Empty:
@@ -234,6 +236,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="workers")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many")
+    parser.add_argument("--requests", type=int, default=400, help="requests to a real server")
     parser.add_argument("--only", type=int, help="make this one file, and write it with --out")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -245,8 +249,13 @@ def main() -> int:
         return 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="holdcheck-fuzz-") as folder:
-        report = run(arguments.files, arguments.seed, arguments.jobs, Path(folder), arguments.first)
-    print(summary(report))
+        place, within_s = Path(folder), 60 * arguments.minutes
+        report = run(arguments.files, arguments.seed, arguments.jobs, place, arguments.first, within_s)
+        print(summary(report), flush=True)
+        with _limit() as cgroup:
+            answered = fuzz_http.run(arguments.requests, arguments.seed, place, cgroup)
+    print(fuzz_http.summary(answered))
+    report.broken += answered.broken
     print(
         f"{len(report.examined)} files in {time.monotonic() - start:.0f} s, "
         f"{len(report.broken)} promises broken"

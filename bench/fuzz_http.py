@@ -37,6 +37,8 @@ class HttpReport:
     statuses: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     rss_mib: float = 0.0
+    peak_mib: float = 0.0
+    """Of the cgroup, page cache included."""
 
     def expect(self, holds: bool, what: str) -> None:
         if not holds:
@@ -87,6 +89,28 @@ class RealServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+
+def run(requests: int, seed: int, folder: Path, cgroup: MemoryCgroup | None) -> HttpReport:
+    """Start a server, send it that many requests, and stop it."""
+    server = RealServer(folder, cgroup)
+    try:
+        report = attack(server, requests, seed)
+        if cgroup:
+            report.peak_mib = cgroup.usage().peak_mib
+    finally:
+        status = server.stop()
+    report.expect(status == 0, f"the server ended with status {status}")
+    return report
+
+
+def summary(report: HttpReport) -> str:
+    """What the server answered, in lines."""
+    answers = ", ".join(f"{status} {count}" for status, count in report.statuses.most_common())
+    return (
+        f"requests to the real server: {report.statuses.total()} ({answers})\n"
+        f"its RSS afterwards: {report.rss_mib:.0f} MiB; most in its cgroup: {report.peak_mib:.0f} MiB"
+    )
 
 
 def attack(server: RealServer, requests: int, seed: int) -> HttpReport:

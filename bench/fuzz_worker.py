@@ -26,6 +26,7 @@ class Outcome:
     broken: str = ""
     """The promise that was broken inside the worker; empty where none was."""
     seconds: float = 0.0
+    """Processor time: a busy machine does not stretch it."""
     probe_mib: float = 0.0
     """What reading the header added to RSS at its peak."""
     peak_mib: float = 0.0
@@ -42,7 +43,7 @@ def examine(photo: Path, settings: Settings) -> Outcome:
     descriptors = _descriptors()
     memory.trim()
     memory.reset_peak()
-    before, start = status_mib("self", "VmRSS"), time.perf_counter()
+    before, start = status_mib("self", "VmRSS"), time.process_time()
     try:
         header = image.probe(photo, settings.max_image_megapixels)
         outcome.probe_mib = status_mib("self", "VmHWM") - before
@@ -57,7 +58,7 @@ def examine(photo: Path, settings: Settings) -> Outcome:
     except Exception as error:
         outcome.result = type(error).__name__
         outcome.broken = f"unexpected: {''.join(traceback.format_exception(error)[-3:])}"
-    outcome.seconds = time.perf_counter() - start
+    outcome.seconds = time.process_time() - start
     outcome.peak_mib = status_mib("self", "VmHWM") - before
     if not outcome.estimate_mib:
         outcome.probe_mib = outcome.peak_mib

@@ -34,7 +34,7 @@ def estimate_decode_mib(header: PhotoHeader, max_side: int) -> float:
     )
     peak = max(decoding, _resampling(reduced, target), _finishing(header, target))
     fixed = _FIXED_MIB + (_LIBRARY_MIB if header.format == "HEIC" else 0)
-    return fixed + (header.held_bytes + _MARGIN * peak) / _MIB
+    return fixed + _MARGIN * (header.held_bytes + peak) / _MIB
 
 
 def _decoding(header: PhotoHeader, max_side: int, reduced: float) -> float:
