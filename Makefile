@@ -9,7 +9,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run demo models test check lint format bench samples clean
+.PHONY: help run demo models test check lint format bench fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ format: .venv/dev.stamp ## let ruff format and fix
 
 bench: .venv/models.stamp ## the naive stack and this service side by side -> build/bench.json
 	$(BIN)/python -m bench
+
+fuzz: .venv/dev.stamp ## 20,000 damaged photos, damaged uploads, and requests made from the API's description
+	$(BIN)/python -m bench.fuzz
+	OPENAPI_EXAMPLES=100 $(BIN)/pytest tests/backend/test_openapi_conformance.py
 
 clean: ## remove what the commands above made, except prepared models and data
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -152,11 +152,12 @@ def _avif(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     # Not AvifImageFile: it follows EXIF wherever that leads, and takes as many threads as there are cores,
     # each with memory of its own.
     codec, threads, first = "auto", 1, 0
-    file = libavif.AvifDecoder(path.read_bytes(), codec, threads)
+    data = np.fromfile(path, np.uint8)
+    data[8:12] = list(b"avif")  # the still picture, which was looked at, and not the first one of a track
+    file = libavif.AvifDecoder(data, codec, threads)
     size, _, mode, stored_profile, *_ = file.get_info()
     _check_size(size, header)
-    data = np.frombuffer(file.get_frame(first)[0], np.uint8)
-    pixels = data.reshape(size[1], size[0], -1)
+    pixels = np.frombuffer(file.get_frame(first)[0], np.uint8).reshape(size[1], size[0], -1)
     reduced = _averaged(size, lambda top, bottom: _from_array(pixels[top:bottom], mode), max_side)
     return replace(reduced, profile=stored_profile)
 

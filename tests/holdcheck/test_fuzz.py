@@ -1,6 +1,7 @@
 """The short form of `python -m bench.fuzz`, and what the long one has found."""
 
 import random
+import struct
 import sys
 import time
 import zlib
@@ -161,3 +162,33 @@ def test_the_rows_of_a_wide_picture_come_out_right(photo: Write) -> None:
     assert wall.pixels.shape == (3, 1600, 3)
     assert wall.pixels[:, 790].max() < 10
     assert wall.pixels[:, 810].min() > 245
+
+
+def _with_item(photo: bytes, item: bytes) -> bytes:
+    """A HEIC or AVIF of one picture, with other data coded in it."""
+    extents = struct.pack(">HHHHII", 1, 1, 0, 1, 0, len(item))
+    new = {b"meta/iloc": bytes(4) + b"\x44\0" + extents, b"mdat": item}
+    return bombs.tree((path, new.get(path, leaf)) for path, leaf in bombs.leaves(photo))
+
+
+def test_an_avif_of_hundreds_of_frames_is_refused_before_it_is_decoded_for_hours(photo: Write) -> None:
+    whole = encoded(quarters(), "AVIF", quality=95)
+    units = bombs.coded(whole)[2]
+    image.probe(photo(_with_item(whole, units * 10)), 120)  # a layered one has a few
+    with pytest.raises(CorruptPhoto, match="more frames in a picture"):
+        image.probe(photo(_with_item(whole, units * 100)), 120)
+
+
+def test_a_heic_of_hundreds_of_frames_is_refused_before_it_is_decoded_for_hours(photo: Write) -> None:
+    whole = fuzz_photos.photos("HEIC")["heic-quarters"]
+    units = bombs.coded(whole)[2]
+    assert_quarters(decode(photo(_with_item(whole, units))))
+    with pytest.raises(CorruptPhoto, match="more frames in a picture"):
+        image.probe(photo(_with_item(whole, units * 100)), 120)
+
+
+def test_of_a_sequence_the_still_picture_is_decoded(photo: Write) -> None:
+    others = [Image.new("RGB", (160, 120), "black")] * 2
+    sequence = encoded(quarters(), "AVIF", save_all=True, append_images=others, quality=95)
+    assert sequence[8:12] == b"avis"
+    assert_quarters(decode(photo(sequence)))
