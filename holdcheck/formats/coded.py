@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 MOST_UNITS = 64
 """Frames of an AV1 item (a layered picture has four), or slices of an HEVC item."""
-_MOST_LOOKED_AT = 10_000
+_MOST_LOOKED_AT = 256
 _AV1_FRAMES = {3, 6, 7}  # OBU_FRAME_HEADER, OBU_FRAME, OBU_REDUNDANT_FRAME_HEADER
 _HEVC_NOT_CODED = 32
 """NAL unit types from here up hold parameters, not pictures (H.265, table 7-1)."""

@@ -14,6 +14,10 @@ from holdcheck.formats.header import MAX_BLOCKS, PhotoHeader, take, truncated
 _MAX_META = 2**20
 """Bytes; a phone's is about 5 KB."""
 _TO_THE_END = 2**62
+_MAX_CODED_ITEMS = 1024
+"""Tiles; a phone's photo of 48 megapixels has 192."""
+_MAX_PIECES = 16_384
+"""Of all items together."""
 _MAX_BOXES = 4096
 """Inside one box; what lies behind them is not looked at."""
 _ALPHA_TYPES = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
@@ -123,6 +127,8 @@ def _check_items(file: BinaryIO, kind: _Kind, meta: bytes) -> None:
         for owner, index in _associations(data)
         if index and properties[index - 1][0] in (b"hvcC", b"av1C")
     }
+    if len(configured) > _MAX_CODED_ITEMS:
+        raise CorruptPhoto(f"This {kind} file has more tiles than any photo.")
     end = file.seek(0, io.SEEK_END)
     for item, in_idat, stretches in _locations(boxes[b"iloc"]):
         if item not in configured:
@@ -138,6 +144,8 @@ def _check_items(file: BinaryIO, kind: _Kind, meta: bytes) -> None:
 
 def _item(file: BinaryIO, idat: bytes | None, stretches: list[tuple[int, int]], end: int) -> BinaryIO:
     if idat is not None:
+        if sum(stop - start for start, stop in stretches) > len(idat):
+            raise IndexError
         return io.BytesIO(b"".join(idat[start:stop] for start, stop in stretches))
     bounded = [(min(start, end), min(stop, end)) for start, stop in stretches]
     return excerpt.opened(Path(file.name), bounded)
@@ -155,6 +163,7 @@ def _locations(iloc: bytes) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]
 
     reader.seek(4)
     sizes, more = number(1), number(1)
+    left = _MAX_PIECES
     offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more >> 4, more & 15
     for _ in range(number(4 if version == 2 else 2)):
         item = number(4 if version == 2 else 2)
@@ -162,7 +171,11 @@ def _locations(iloc: bytes) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]
         number(2)  # in which file: this one
         base = number(base_size)
         pieces = []
-        for _ in range(number(2)):
+        count = number(2)
+        left -= count
+        if left < 0:  # where their numbers have no bytes, nothing else would end this
+            raise IndexError
+        for _ in range(count):
             number(index_size if version else 0)
             start = base + number(offset_size)
             length = number(length_size)

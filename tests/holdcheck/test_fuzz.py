@@ -192,3 +192,24 @@ def test_of_a_sequence_the_still_picture_is_decoded(photo: Write) -> None:
     sequence = encoded(quarters(), "AVIF", save_all=True, append_images=others, quality=95)
     assert sequence[8:12] == b"avis"
     assert_quarters(decode(photo(sequence)))
+
+
+@pytest.mark.parametrize("sizes", [b"\0\0", b"\x44\0"])  # of the numbers in it: none, or four bytes
+def test_a_table_of_millions_of_pieces_does_not_keep_a_parser_busy(photo: Write, sizes: bytes) -> None:
+    whole = encoded(quarters(), "AVIF")
+    table = bytes(4) + sizes + b"\xff\xff" + b"\0\1\0\0\xff\xff" * 65_535
+    parts = [(path, table if path == b"meta/iloc" else leaf) for path, leaf in bombs.leaves(whole)]
+    path = photo(bombs.tree(parts))
+    start = time.process_time()
+    with pytest.raises(CorruptPhoto):
+        image.probe(path, 120)
+    assert time.process_time() - start < 1
+
+
+def test_more_coded_items_than_tiles_are_refused(photo: Write) -> None:
+    whole = encoded(quarters(), "AVIF")
+    owners = b"".join(struct.pack(">HBBBBB", number, 3, 1, 2, 3, 4)[:-1] for number in range(1, 3000))
+    ipma = bytes(4) + struct.pack(">I", 2999) + owners
+    parts = [(path, ipma if path.endswith(b"ipma") else leaf) for path, leaf in bombs.leaves(whole)]
+    with pytest.raises(CorruptPhoto, match="more tiles"):
+        image.probe(photo(bombs.tree(parts)), 120)
