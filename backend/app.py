@@ -12,20 +12,27 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend import __version__, errors, openapi
+from backend.access import AccessMiddleware
+from backend.addresses import as_sockets_name_them
 from backend.data_dir import DataDir
 from backend.engine import InProcessEngine
+from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.limits import LingeringClose
 from backend.logs import log_models
+from backend.metrics import Metrics
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, health, jobs, page
+from backend.routers import analyze, docs, health, jobs, metrics, page
+from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
-from holdcheck.errors import HoldcheckError
+from backend.watch import Watch
+from holdcheck.errors import HoldcheckError, ModelTampered
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +57,23 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         version=__version__,
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,  # ours: backend/routers/docs.py
         redoc_url=None,
+        # Such a redirect is built from the Host header, which a client chose.
+        redirect_slashes=False,
         openapi_tags=openapi.TAGS,
     )
+    watch = Watch(Metrics())
     app.state.service = Service(
-        settings, engine, Jobs(settings, engine, store, files, same_boot=data_dir.same_boot)
+        settings, engine, Jobs(settings, engine, store, files, watch, same_boot=data_dir.same_boot), watch
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(docs.router)
     app.include_router(page.router)
-    openapi.install(app)
+    openapi.install(app, settings)
     _add_error_handlers(app)
     _add_middleware(app, settings)
     return app
@@ -83,6 +96,10 @@ async def _load_models(service: Service) -> None:
     start = time.perf_counter()
     try:
         await service.engine.start()
+    except ModelTampered as error:
+        service.load_error = str(error)
+        service.must_stop = True
+        return
     except Exception:
         log.exception("the models could not be loaded")
         service.load_error = "The models could not be loaded: the log says why."
@@ -95,8 +112,11 @@ async def _load_models(service: Service) -> None:
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     """Innermost first."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(AccessMiddleware, settings=settings)
+    if settings.trusted_hosts:
+        app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(LingeringClose)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -104,12 +124,19 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=[
                 "Accept-Language",
+                "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
                 "Last-Event-ID",
+                "X-API-Key",
                 REQUEST_ID_HEADER,
             ],
             expose_headers=[REQUEST_ID_HEADER, "Location", "Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
+    if settings.trusted_proxies:
+        app.add_middleware(
+            ProxyHeadersMiddleware, trusted_hosts=as_sockets_name_them(settings.trusted_proxies)
         )
 
 

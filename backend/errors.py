@@ -2,6 +2,11 @@
 
 HoldcheckError (holdcheck.errors)
  `-- ServiceError
+      |-- HostNotTrusted          the Host header names none of TRUSTED_HOSTS
+      |-- AuthError               401, with the challenge that HTTP wants
+      |    |-- ApiKeyMissing      no key came with the request
+      |    `-- ApiKeyInvalid      it is none of API_KEYS
+      |-- RateLimited             too much from one client; Retry-After says when it may again
       |-- UploadError             the request is not an upload that can be read
       |    |-- NotMultipart       the body is something else than multipart/form-data
       |    |-- MalformedUpload    the multipart body cannot be parsed
@@ -19,16 +24,19 @@ HoldcheckError (holdcheck.errors)
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
+           |-- MemoryShort        something else has taken the memory that an analysis needs
            |-- ShuttingDown       the server is about to end
            |-- StorageFull        no room on the disk for the photo
            `-- StorageUnavailable the disk does not take the photo for another reason
 """
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from holdcheck import errors
 from holdcheck.errors import HoldcheckError
@@ -39,6 +47,44 @@ INTERNAL_DETAIL = "Something went wrong on our side; the request's id leads to i
 
 class ServiceError(HoldcheckError):
     code = "service_error"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer carries beside the problem."""
+        return {}
+
+
+class HostNotTrusted(ServiceError):
+    code = "host_not_trusted"
+
+
+class AuthError(ServiceError):
+    code = "unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="holdcheck"'}
+
+
+class ApiKeyMissing(AuthError):
+    code = "api_key_missing"
+
+
+class ApiKeyInvalid(AuthError):
+    code = "api_key_invalid"
+
+
+class RateLimited(ServiceError):
+    code = "rate_limited"
+
+    def __init__(self, detail: str, wait_s: float = 1) -> None:
+        # Rounded up: who comes back after so many whole seconds is let in.
+        self.retry_after_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{detail} Try again in {self.retry_after_s} s.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class UploadError(ServiceError):
@@ -109,6 +155,10 @@ class Unavailable(ServiceError):
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
 
 class NotReady(Unavailable):
     code = "not_ready"
@@ -116,6 +166,10 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     code = "queue_full"
+
+
+class MemoryShort(Unavailable):
+    code = "memory_short"
 
 
 class ShuttingDown(Unavailable):
@@ -144,6 +198,12 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.ModelError: (503, "A model cannot be used"),
     errors.ModelNotPrepared: (503, "A model is not prepared"),
     errors.ModelCorrupt: (503, "A model is damaged"),
+    errors.ModelTampered: (503, "A model is not what it should be"),
+    HostNotTrusted: (400, "The server is not called so"),
+    AuthError: (401, "A key is needed"),
+    ApiKeyMissing: (401, "The key is missing"),
+    ApiKeyInvalid: (401, "The key is not valid"),
+    RateLimited: (429, "Too many requests"),
     UploadError: (400, "The upload cannot be read"),
     NotMultipart: (415, "The body is not multipart/form-data"),
     MalformedUpload: (400, "The multipart body is malformed"),
@@ -159,6 +219,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),
+    MemoryShort: (503, "The server is short of memory"),
     ShuttingDown: (503, "Shutting down"),
     StorageFull: (507, "The disk is full"),
     StorageUnavailable: (503, "The photo cannot be stored"),
@@ -200,16 +261,30 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump(), problem.status, headers)
+        self.code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["problem_code"] = self.code  # whoever sends it, it is counted
+        await super().__call__(scope, receive, send)
+
 
 def row(error: type[HoldcheckError]) -> tuple[int, str]:
     """Status and title of an error's class."""
     return next(STATUS[base] for base in error.__mro__ if base in STATUS)
 
 
+def is_our_fault(code: str) -> bool:
+    """Whether an analysis that ended with this code failed for a reason that is not the client's."""
+    status, _ = row(_BY_CODE.get(code, HoldcheckError))
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
     """An error raised on purpose."""
     status, title = row(type(error))
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    headers = error.headers if isinstance(error, ServiceError) else None
     return _response(status, title, str(error), error.code, request_id, headers)
 
 
@@ -243,4 +318,4 @@ def _response(
         code=code,
         instance=f"urn:holdcheck:request:{request_id}",
     )
-    return ProblemResponse(problem.model_dump(), status, headers)
+    return ProblemResponse(problem, headers)

@@ -7,7 +7,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend import errors
+from backend.access import WORK_PATHS, needs_key
 from backend.errors import MEDIA_TYPE, Problem
+from backend.settings import ServiceSettings
 from holdcheck import errors as vision
 from holdcheck.errors import HoldcheckError
 
@@ -19,10 +21,13 @@ Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every
 `X-Request-ID`, yours where you send one: it leads to the request's lines in the log. An unknown path is
 404 `not_found`, a method that a path does not take 405 `method_not_allowed`. HEAD goes wherever GET does.
 
-Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
-a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases.
+Where the server has keys (`key_required` in `/api/health`), all of `/api/` but `/api/health` wants one, as
+`Authorization: Bearer KEY` or `X-API-Key: KEY`: else 401 `api_key_missing` or `api_key_invalid`. Jobs are
+found only with the key that made them. Too much from one client is 429 `rate_limited`, with `Retry-After`. A
+Host that the server does not go by is 400 `host_not_trusted`.
 
-This page takes its styles and scripts from a CDN; the description itself, `/openapi.json`, needs none."""
+Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
+a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases."""
 
 STREAM_DESCRIPTION = """Answers `text/event-stream`: each event has an `id:` and one line of JSON in
 `data:`, with `job_id seq step progress message elapsed_ms memory` and what its step adds.
@@ -187,7 +192,30 @@ HEALTH_EXAMPLE: _Json = {
     "is_dummy": False,
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
+    "ready": True,
+    "uptime_s": 86400.0,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
+    "key_required": False,
 }
+
+_SCHEMES: _Json = {
+    "Bearer": {"type": "http", "scheme": "bearer", "description": "one of the server's API_KEYS"},
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "the same, in a header of its own",
+    },
+}
+
+METRICS_EXAMPLE = """# HELP holdcheck_ready 1 while /readyz says so
+# TYPE holdcheck_ready gauge
+holdcheck_ready 1.0
+# HELP holdcheck_jobs Jobs that are kept, by status
+# TYPE holdcheck_jobs gauge
+holdcheck_jobs{status="queued"} 2.0
+holdcheck_jobs{status="running"} 1.0
+"""
 
 _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoError: "The photo cannot be analysed.",
@@ -199,6 +227,9 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoTooManyBytes: "The file is larger than 20 MiB (MAX_UPLOAD_MB): send a smaller photo.",
     vision.PhotoTooManyPixels: "The photo has 200.0 megapixels; at most 120 are accepted.",
     vision.PhotoNeedsTooMuchMemory: "Decoding the photo needs more memory than the server has left.",
+    errors.ApiKeyMissing: "This server is used with a key.",
+    errors.ApiKeyInvalid: "This is none of the server's keys.",
+    errors.RateLimited: "You send photos faster than this server lets you (RATE_LIMIT). Try again in 2 s.",
     errors.NotMultipart: "Send multipart/form-data with the photo in the field `image` (or `file`).",
     errors.MalformedUpload: "The multipart body ends before its last boundary: upload it again.",
     errors.PhotoMissing: "There is no photo in the upload.",
@@ -206,6 +237,7 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.UploadTimedOut: "The upload stopped, or is too slow: send the photo again.",
     errors.NotReady: "The models are loading: try again in a moment.",
     errors.QueueFull: "8 photos are waiting already: try again in about 30 s.",
+    errors.MemoryShort: "The server is short of memory: try again in a moment.",
     errors.ShuttingDown: "The server is shutting down: try again in a moment.",
     errors.StorageFull: "The server's disk is full: try again later.",
     errors.StorageUnavailable: "The server cannot store photos now: try again later.",
@@ -236,6 +268,7 @@ _UPLOAD_ERRORS = (
     errors.IdempotencyKeyReused,
     errors.NotReady,
     errors.QueueFull,
+    errors.MemoryShort,
     errors.ShuttingDown,
     errors.StorageFull,
     errors.StorageUnavailable,
@@ -288,8 +321,9 @@ def _events() -> _Json:
     return {"description": "The events", "content": {"text/event-stream": {"example": _stream_example()}}}
 
 
-def install(app: FastAPI) -> None:
-    """Add the schema of problem details, to which errors above refer; `Problem` is a boulder problem."""
+def install(app: FastAPI, settings: ServiceSettings) -> None:
+    """Add the schema of problem details, to which every error above refers (`Problem` is a boulder problem),
+    and who may do what."""
 
     def describe() -> _Json:
         if app.openapi_schema is None:
@@ -305,9 +339,32 @@ def install(app: FastAPI) -> None:
             )
             _drop_validation_errors(app.openapi_schema)
             _drop_stream_schemas(app.openapi_schema)
+            _describe_access(app.openapi_schema, settings)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
+
+
+def _describe_access(schema: _Json, settings: ServiceSettings) -> None:
+    """A server without keys takes no notice of one, and one that is given does no harm."""
+    has_keys = bool(settings.keys)
+    schema["components"]["securitySchemes"] = _SCHEMES
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            refusals: list[type[HoldcheckError]] = []
+            if needs_key(path):
+                operation["security"] = [*([] if has_keys else [{}]), *({name: []} for name in _SCHEMES)]
+                refusals += (
+                    [errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.RateLimited] if has_keys else []
+                )
+            if settings.rate_limit and method == "post" and path in WORK_PATHS:
+                refusals.append(errors.RateLimited)
+            responses = problems(*refusals) if refusals else {}
+            operation["responses"] |= {
+                str(status): responses[status]
+                for status in responses
+                if str(status) not in operation["responses"]
+            }
 
 
 def _drop_validation_errors(schema: _Json) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend import data_dir, event_log, jobs
+from backend import data_dir, endings, event_log, jobs
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -28,8 +28,10 @@ from backend.events import Event, Narrator, failure
 from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
+from backend.watch import Watch
 from holdcheck import memory
 from tests.backend.engines import ScriptedEngine
 
@@ -44,7 +46,9 @@ class House:
         self.engine = ScriptedEngine(self.settings, held=held)
         self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes)
         self.store = SqliteStore(folder / "jobs.sqlite3")
-        self.jobs = Jobs(self.settings, self.engine, self.store, self.files, same_boot=same_boot)
+        self.jobs = Jobs(
+            self.settings, self.engine, self.store, self.files, Watch(Metrics()), same_boot=same_boot
+        )
 
     async def open(self, *, run: bool = True) -> None:
         await self.jobs.recover()
@@ -489,6 +493,8 @@ def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.
             job = await house.post()
             failed = await house.until(job.id, "failed")
             assert failed.error_code == "job_timed_out"
+            stuck = house.jobs._watch.stuck
+        assert not stuck  # it did return, only too late
 
     _run(test)
 
@@ -520,7 +526,7 @@ def test_a_disk_that_refuses_events_fails_the_job_and_the_next_one_runs(
 def test_an_end_that_the_store_refuses_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_STORE_RETRY_S", 0.05)
+    monkeypatch.setattr(endings, "_STORE_RETRY_S", 0.05)
 
     async def test() -> None:
         async with _house(tmp_path) as house:

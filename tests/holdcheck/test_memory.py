@@ -138,6 +138,29 @@ def test_the_container_is_read(
     assert usage.percent == pytest.approx(100 * 100 / limit_mib, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("membership", "mounts", "files", "charged_mib"),
+    [
+        ("4:memory:/box", V1_MOUNT.format(root="/"), v1("/box", 256 * MIB, 200 * MIB, 50 * MIB), 200),
+        ("0::/box", V2_MOUNT.format(root="/"), v2("/box", "max", 100 * MIB), 100),
+        (
+            "0::/slice/box/leaf",
+            V2_MOUNT.format(root="/"),
+            v2("/slice", 512 * MIB, 500 * MIB)
+            | v2("/slice/box", 256 * MIB, 90 * MIB)
+            | v2("/slice/box/leaf", "max", 9 * MIB),
+            90,
+        ),  # nested: the one whose limit counts
+        ("0::/", V2_MOUNT.format(root="/"), {"sys/fs/cgroup/memory.stat": "anon 5"}, None),  # the host itself
+        ("", "", {}, None),  # no cgroups
+    ],
+)
+def test_what_is_charged_to_the_container_includes_the_page_cache(
+    tree: Tree, membership: str, mounts: str, files: dict[str, object], charged_mib: int | None
+) -> None:
+    assert memory.container_mb(tree(membership, mounts, files)) == charged_mib
+
+
 def test_a_process_moved_to_another_group_is_measured_there(tree: Tree) -> None:
     files = v2("/box", 256 * MIB, 0) | v2("/other", 128 * MIB, 0)
     root = tree("0::/box", V2_MOUNT.format(root="/"), files)
