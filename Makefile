@@ -12,7 +12,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run demo models test check lint format bench load soak samples clean
+.PHONY: help run demo models test check lint format bench load soak fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ load: .venv/dev.stamp ## 60 clients, 300 photos, 256 MiB: every accepted photo i
 
 soak: .venv/dev.stamp ## 1,000 photos one after the other in 256 MiB: nothing grows. SOAK='--minutes 60' to change it
 	$(BIN)/python -m bench.soak $(SOAK)
+
+fuzz: .venv/dev.stamp ## 20,000 damaged photos, damaged uploads, and requests made from the API's description
+	$(BIN)/python -m bench.fuzz
+	OPENAPI_EXAMPLES=100 $(BIN)/pytest tests/backend/test_openapi_conformance.py
 
 clean: ## remove what the commands above made, except prepared models and data
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info

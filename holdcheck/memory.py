@@ -104,6 +104,31 @@ def trim() -> None:
 
 
 @contextmanager
+def at_most(mib: float) -> Iterator[None]:
+    """Let this process's data grow by no more inside the block (Linux 4.7 and later; elsewhere nothing).
+
+    An allocation beyond it fails as it does on a full machine: what asks for it gets a MemoryError or gives
+    up, and nobody is killed. It counts what is reserved, the stacks of new threads among it, and it
+    counts for all threads.
+
+    Args:
+        mib: what may come on top of what is there now.
+    """
+    data = _fields(_ROOT / "proc/self/status").get("VmData")
+    if data is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = data * 1024 + int(mib * _MIB)
+    within = [limit, *(known for known in (soft, hard) if known != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(within), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
 def log_delta(name: str) -> Iterator[None]:
     """Log RSS after the block and what the block added: `[memory] yolo loaded: 120.3 MB (+38.1)`."""
     before = snapshot().rss_mb

@@ -1,6 +1,7 @@
 import ctypes
 import json
 import logging
+import resource
 import subprocess
 import sys
 import time
@@ -251,3 +252,20 @@ def test_what_a_load_added_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = caplog.messages
     assert line.startswith("[memory] yolo loaded: ")
     assert 30 < float(line.rsplit("(+")[1].rstrip(")")) < 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts a process's data")
+def test_inside_at_most_no_more_is_to_be_had_and_afterwards_it_is() -> None:
+    with memory.at_most(30):
+        assert np.ones(10 * 2**20, np.uint8).all()
+        with pytest.raises(MemoryError):
+            np.ones(60 * 2**20, np.uint8)
+    assert np.ones(60 * 2**20, np.uint8).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts a process's data")
+def test_at_most_ends_with_an_error_too() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(ValueError, match="inside"), memory.at_most(30):
+        raise ValueError("inside")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
