@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from threading import Barrier
 
+import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -86,13 +88,24 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Listen at once, load meanwhile: /livez answers, /readyz follows."""
     service: Service = app.state.service
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io"))
+    asyncio.get_running_loop().set_default_executor(_io_threads())
+    # Starlette sends files by threads of its own; it would start up to forty.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
     await service.jobs.recover()
     loading = asyncio.create_task(_load_models(service))
     yield
     loading.cancel()
     await service.jobs.stop()
     await service.engine.stop()
+
+
+def _io_threads() -> ThreadPoolExecutor:
+    """All started now: while a photo is decoded there may be no memory for another thread's stack."""
+    pool = ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io")
+    all_there = Barrier(_IO_THREADS)
+    for _ in range(_IO_THREADS):
+        pool.submit(all_there.wait)
+    return pool
 
 
 async def _load_models(service: Service) -> None:

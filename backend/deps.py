@@ -24,6 +24,9 @@ _IDEMPOTENCY_KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
 """A structured string, as the draft standard has it, or the same without its quotes, as most clients send."""
 
 
+# Dependencies are coroutines, these two for no other reason: FastAPI runs plain functions on threads.
+
+
 async def get_service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
@@ -31,7 +34,7 @@ async def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def owner(request: Request) -> str:
+async def owner(request: Request) -> str:
     """Whose jobs a request may see: its key's, or while there are no keys those without an owner."""
     return cast(str, request.state.owner)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from holdcheck import colour, memory
@@ -61,6 +62,8 @@ def load(settings: Settings) -> Models:
         ModelTampered: a file is not the one that its manifest describes. Whatever it is now, nobody chose it.
         ModelCorrupt: the bundled colour model cannot be read.
     """
+    # OpenCV would start a thread for each core, whatever the settings say.
+    cv2.setNumThreads(settings.omp_num_threads)
     detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings))
     if detector is None:
         log.warning("there is no detector: %s", detector_problem)
