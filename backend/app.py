@@ -22,11 +22,12 @@ from backend.engine import InProcessEngine
 from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.metrics import Metrics
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, docs, health, jobs, metrics, page
+from backend.routers import analyze, corrections, docs, health, jobs, metrics, page
 from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
@@ -50,7 +51,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     engine = InProcessEngine(settings)
     data_dir = DataDir(settings.data_dir)
-    files = JobFiles(data_dir.jobs, settings.max_data_bytes)
+    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
     store = SqliteStore(data_dir.store)
     app = FastAPI(
         title="holdcheck",
@@ -69,6 +71,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
+    app.include_router(corrections.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)

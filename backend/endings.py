@@ -75,7 +75,7 @@ class Endings:
         """Let the store know of an end that only the event log knew."""
         with suppress(Unavailable):
             await self._store.finish(record.id, self._outcome(told))
-        await asyncio.to_thread(self._files.drop_photo, record.id)
+        await asyncio.to_thread(self._files.drop_photo, record.id, done=told.step == "complete")
 
     async def cancel(self, live: Live) -> None:
         """End a job that its owner no longer wants: at once for everybody who listens."""
@@ -131,7 +131,7 @@ class Endings:
                     return
                 await asyncio.sleep(_STORE_RETRY_S)
         live.record = _with(live.record, outcome)
-        await asyncio.to_thread(self._files.drop_photo, live.record.id)
+        await asyncio.to_thread(self._files.drop_photo, live.record.id, done=last.step == "complete")
 
     async def _erase_when_stopped(self, live: Live, outcome: Outcome) -> None:
         if live.analysis is not None:
@@ -158,6 +158,7 @@ class Endings:
     def _write_result(self, job_id: str, result: Any) -> None:
         text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
         self._files.write_result(job_id, text.encode())
+        self._files.keep_copy(job_id)
 
 
 def refusal(error: Unavailable) -> Event:

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from backend.logs import log_stage
 from backend.settings import ServiceSettings
 from holdcheck import budget, image, memory, pipeline, registry
 from holdcheck.errors import AnalysisCancelled, HoldcheckError
+from holdcheck.image import WallImage
 from holdcheck.registry import Models
 from holdcheck.result import WallAngle
 
@@ -42,6 +43,8 @@ class Job:
     id: str
     photo: Path
     wall_angle: WallAngle | None = None
+    copy_to: Path | None = None
+    """Where the photo is to be copied, small and without its metadata, if anywhere."""
 
 
 class Analysis(Protocol):
@@ -223,10 +226,26 @@ class InProcessEngine:
             job_id=job.id,
             wall_angle=job.wall_angle,
             should_stop=run.should_stop,
+            on_decoded=_copier(job),
         ):
             log_stage(job.id, stage)
             event = Event(stage.step, stage.progress, stage.data, stage.memory)
             loop.call_soon_threadsafe(run.put, event)
+
+
+def _copier(job: Job) -> Callable[[WallImage], None] | None:
+    """What makes the copy that a job asks for. Without it the analysis goes on: nobody waits for it."""
+    if job.copy_to is None:
+        return None
+    target = job.copy_to
+
+    def copy(wall: WallImage) -> None:
+        try:
+            image.save_copy(wall, target)
+        except OSError as error:
+            log.warning("[CORRECTIONS] a photo could not be copied: %s", error, extra={"job_id": job.id})
+
+    return copy
 
 
 _TOO_SMALL = (

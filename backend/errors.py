@@ -20,7 +20,11 @@ HoldcheckError (holdcheck.errors)
       |    |-- JobCancelled       its owner deleted it before it ended
       |    |-- JobCrashed         the process died of it, twice
       |    |-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
-      |    `-- LastEventIdInvalid no number of an event
+      |    |-- LastEventIdInvalid no number of an event
+      |    |-- JobNotDone         it has no result that could be corrected
+      |    |-- CorrectionsNotFound nobody has corrected it
+      |    |-- CorrectionsInvalid they do not fit its result
+      |    `-- CorrectionsTooManyBytes more than corrections can be
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
@@ -148,6 +152,22 @@ class LastEventIdInvalid(JobError):
     code = "last_event_id_invalid"
 
 
+class JobNotDone(JobError):
+    code = "job_not_done"
+
+
+class CorrectionsNotFound(JobError):
+    code = "corrections_not_found"
+
+
+class CorrectionsInvalid(JobError):
+    code = "corrections_invalid"
+
+
+class CorrectionsTooManyBytes(JobError):
+    code = "corrections_too_many_bytes"
+
+
 class Unavailable(ServiceError):
     code = "unavailable"
 
@@ -216,6 +236,10 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     JobCancelled: (410, "The job was cancelled"),
     JobCrashed: (500, "The analysis failed repeatedly"),
     LastEventIdInvalid: (400, "The Last-Event-ID is invalid"),
+    JobNotDone: (409, "The job is not done"),
+    CorrectionsNotFound: (404, "There are no corrections"),
+    CorrectionsInvalid: (422, "The corrections do not fit"),
+    CorrectionsTooManyBytes: (413, "The corrections are too large"),
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),

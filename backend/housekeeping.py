@@ -39,7 +39,7 @@ class Housekeeping:
             if status == "cancelled":
                 await asyncio.to_thread(self._files.erase, job_id)
             elif status in ("done", "failed"):
-                await asyncio.to_thread(self._files.drop_photo, job_id)
+                await asyncio.to_thread(self._files.drop_photo, job_id, done=status == "done")
 
     def start(self) -> None:
         """Sweep from now on."""
@@ -55,7 +55,7 @@ class Housekeeping:
             if job_id in self._live:
                 continue
             # The files first: that makes room where there is none. Nobody can ask for them any more.
-            await asyncio.to_thread(self._files.erase, job_id)
+            await asyncio.to_thread(self._files.expire, job_id)
             with suppress(Unavailable):
                 await self._store.remove(job_id)
 

@@ -195,6 +195,29 @@ class Jobs:
         except FileNotFoundError:
             raise JobNotFound(_NO_SUCH_JOB) from None
 
+    async def corrections(self, job_id: str) -> bytes | None:
+        """What was put right about the job's result, as JSON; None where nothing was."""
+        try:
+            return await asyncio.to_thread(self.files.corrections(job_id).read_bytes)
+        except FileNotFoundError:
+            return None
+
+    async def write_corrections(self, record: JobRecord, document: bytes, *, share: bool) -> None:
+        """Keep what was put right about the result of a job that is done.
+
+        Raises:
+            JobNotFound: it expired or was deleted meanwhile.
+            StorageFull, StorageUnavailable: the disk does not take it.
+        """
+        load = self.load()
+        shared_by = record.owner if share else None
+        try:
+            await asyncio.to_thread(
+                self.files.write_corrections, record.id, document, shared_by, load.running + load.waiting
+            )
+        except FileNotFoundError:
+            raise JobNotFound(_NO_SUCH_JOB) from None
+
     async def wait(self, job_id: str) -> None:
         """Return when the job has ended, or cannot end in this process."""
         live = self._live.get(job_id)
@@ -213,6 +236,10 @@ class Jobs:
             if self._queue.leave(record.id):
                 self._announce()
             await self._endings.cancel(live)
+
+    async def forget_shared(self, job_id: str, owner: str) -> bool:
+        """Erase what was kept for training from a job that has expired; False where nothing was."""
+        return await asyncio.to_thread(self.files.erase_shared, job_id, owner)
 
     # --- accepting ----------------------------------------------------------------------------------------
 
@@ -304,7 +331,8 @@ class Jobs:
             return None
         self._watch.began(record)
         photo = self.files.photo(record.id)
-        job = Job(record.id, photo, record.wall_angle)
+        copy_to = self.files.copy(record.id) if self._settings.keep_corrections else None
+        job = Job(record.id, photo, record.wall_angle, copy_to)
         analysis = live.analysis = live.context.run(self._engine.analyze, job)
         last = await self._relay(live, analysis)
         if last is not None:

@@ -48,6 +48,13 @@ once it is back.
 ANALYZE_DESCRIPTION = """The same as `complete` carries in the stream. A client that hangs up does not end
 the analysis: with an `Idempotency-Key`, sending the same photo again answers with the same job."""
 
+CORRECTIONS_DESCRIPTION = """All that a climber put right, relative to the result: the latest replaces the
+one before, so that sending it again does no harm. A hold that is not named is as the result has it.
+
+It is kept as long as the result. Only where the owner of the server allows it (`keeps_corrections` in
+`/api/health`) and the climber does (`share`), photo, result and corrections are kept for training beyond
+that; `DELETE` of the job erases them, then too."""
+
 POST_JOB_DESCRIPTION = """Answers when the photo is safe on the disk: from then on the job ends, whatever
 happens to the connection, the process or the power. The same photo with the same `Idempotency-Key`, within
 the lifetime of its job, answers with that job; another photo with it is 422.
@@ -63,7 +70,7 @@ again, under higher numbers; `progress` does not fall."""
 
 DELETE_DESCRIPTION = """A queued job is cancelled at once, a running one at its next batch; `status` is
 `cancelled` from now on, and open streams end with `error`, code `cancelled`. A job that has ended is gone:
-404 from now on."""
+404 from now on. What was kept for training from it goes too, also where the job itself has expired."""
 
 TAGS = [
     {"name": "analyze", "description": "A photo in; holds, colours and problems out."},
@@ -175,6 +182,20 @@ JOB_EXAMPLE: _Json = {
     "error": None,
 }
 
+CORRECTIONS_EXAMPLE: _Json = {
+    "holds": [{"id": 1, "color": "lime", "kind": None, "problem": None, "deleted": False}],
+    "added": [
+        {
+            "contour": [[900.0, 800.0], [960.0, 800.0], [930.0, 850.0]],
+            "color": "yellow",
+            "kind": "hold",
+            "problem": 1,
+        }
+    ],
+    "problems": [{"id": 1, "start": ["a0"], "top": [1]}],
+    "share": True,
+}
+
 HEALTH_EXAMPLE: _Json = {
     "status": "ok",
     "version": "0.1.0",
@@ -195,6 +216,7 @@ HEALTH_EXAMPLE: _Json = {
     "ready": True,
     "uptime_s": 86400.0,
     "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
+    "keeps_corrections": False,
     "key_required": False,
 }
 
@@ -234,7 +256,7 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.MalformedUpload: "The multipart body ends before its last boundary: upload it again.",
     errors.PhotoMissing: "There is no photo in the upload.",
     errors.UnknownWallAngle: "wall_angle takes slab, face, overhang; leave it out if unknown.",
-    errors.UploadTimedOut: "The upload stopped, or is too slow: send the photo again.",
+    errors.UploadTimedOut: "The upload stopped, or is too slow: send it again.",
     errors.NotReady: "The models are loading: try again in a moment.",
     errors.QueueFull: "8 photos are waiting already: try again in about 30 s.",
     errors.MemoryShort: "The server is short of memory: try again in a moment.",
@@ -247,6 +269,10 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.JobCancelled: "The analysis was cancelled, and its photo and results are erased.",
     errors.JobCrashed: "The server died 2 times during this analysis; it is not tried again.",
     errors.LastEventIdInvalid: "Last-Event-ID takes the `id` of an event of this job.",
+    errors.JobNotDone: "The job is running: only the result of one that is done can be corrected.",
+    errors.CorrectionsNotFound: "There are no corrections of this job.",
+    errors.CorrectionsInvalid: "holds.0.id: takes the id of a hold of this result, 1 to 40",
+    errors.CorrectionsTooManyBytes: "The corrections are larger than 256 KiB: draw with fewer points.",
     errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
     HoldcheckError: errors.INTERNAL_DETAIL,
 }
@@ -314,6 +340,45 @@ def events_responses() -> dict[int | str, _Json]:
         200: _events(),
         **rest,
         **problems(errors.JobNotFound, errors.JobCancelled, errors.LastEventIdInvalid),
+    }
+
+
+CORRECTIONS_BODY: _Json = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Corrections"},
+                "example": CORRECTIONS_EXAMPLE,
+            }
+        },
+    },
+}
+
+
+def corrections_responses() -> dict[int | str, _Json]:
+    """Of what answers with the stored corrections."""
+    return {
+        200: {
+            "description": "As they are stored",
+            "content": {"application/json": {"example": CORRECTIONS_EXAMPLE}},
+        }
+    }
+
+
+def post_corrections_responses() -> dict[int | str, _Json]:
+    return {
+        **corrections_responses(),
+        **problems(
+            errors.JobNotFound,
+            errors.JobNotDone,
+            errors.CorrectionsInvalid,
+            errors.CorrectionsTooManyBytes,
+            errors.UploadTimedOut,
+            errors.QueueFull,
+            errors.StorageFull,
+            errors.StorageUnavailable,
+        ),
     }
 
 

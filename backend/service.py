@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from backend.census import Census
+from backend.corrections import CorrectionDesk
 from backend.engine import Engine
 from backend.errors import NotReady, QueueFull
 from backend.jobs import Jobs
@@ -31,6 +32,7 @@ class Service:
     must_stop: bool = False
     """Whether that is a reason not to run at all."""
     uploading: int = 0
+    corrections: CorrectionDesk = field(default_factory=CorrectionDesk)
     started_at: float = field(default_factory=time.monotonic)
     _census: Census = field(init=False)
 

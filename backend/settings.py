@@ -53,6 +53,9 @@ class ServiceSettings(Settings):
     """An analysis that runs longer ends at its next batch."""
     job_ttl_s: float = Field(3600, gt=0, le=604800)
     """How long a job's result and events are kept after its end. Its photo is deleted when it ends."""
+    keep_corrections: bool = False
+    """Keep, beyond their jobs, the photos whose climbers put the answer right and allow training with them:
+    a copy without metadata of each photo is then kept as long as its result."""
     api_keys: SecretStr = SecretStr("")
     """Keys that open the service, separated by commas, each of 16 or more visible ASCII characters. Empty:
     it is open to everybody who can reach it."""

@@ -142,7 +142,8 @@ async def _feed(
     request: Request, form: _Form, parser: MultipartParser, write: Callable[[bytes], Awaitable[None]]
 ) -> None:
     received = 0
-    async for chunk in capped_body(request, form.max_bytes):
+    too_many = too_many_bytes(form.max_bytes)
+    async for chunk in capped_body(request, form.max_bytes + ENVELOPE_BYTES, too_many):
         received += len(chunk)
         parser.write(chunk)
         if received - form.photo_bytes > ENVELOPE_BYTES:

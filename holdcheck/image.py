@@ -1,5 +1,6 @@
 """From a photo's bytes to upright RGB pixels: sniffed, limited, decoded at a reduced scale."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ SLACK_MIB = 32
 """What a decode may reserve beyond its estimate where so much is there: threads that start meanwhile reserve
 stacks, and some of what decoders reserve they never touch. A file that lies can take it."""
 _LEAST_SLACK_MIB = 8
+_COPY_QUALITY = 90
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -127,6 +129,17 @@ def _allowed_mib(needed: float, available: float | None) -> float:
     """Where a file lies about itself, its decoder is to fail, and not the server."""
     most = needed + SLACK_MIB
     return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
+
+
+def save_copy(wall: WallImage, target: Path) -> None:
+    """Write the working copy as a JPEG that only its owner can read, without any of the photo's metadata.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        Image.fromarray(wall.pixels).save(file, "JPEG", quality=_COPY_QUALITY)
 
 
 def _to_array(picture: Image.Image) -> NDArray[np.uint8]:

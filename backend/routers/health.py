@@ -46,6 +46,9 @@ class Health(BaseModel):
     timings_ms: dict[str, float] | None = Field(
         description="what the stages of the last finished analysis took; null before the first"
     )
+    keeps_corrections: bool = Field(
+        description="corrected photos are kept for training where the climber shares them (KEEP_CORRECTIONS)"
+    )
     key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
@@ -79,6 +82,7 @@ async def health(service: ServiceDep) -> Health:
         ready=not_ready is None,
         uptime_s=round(time.monotonic() - service.started_at, 1),
         timings_ms=service.watch.timings_ms,
+        keeps_corrections=service.settings.keep_corrections,
         key_required=bool(service.settings.keys),
     )
 

@@ -27,6 +27,7 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "ready",
         "uptime_s",
         "timings_ms",
+        "keeps_corrections",
         "key_required",
     }
     assert [model["name"] for model in health["models"]] == ["holds-yolo11n-seg", "holdclip"]

@@ -5,8 +5,15 @@ from typing import Any
 
 import pytest
 
+from backend.corrections import check
 from backend.errors import Problem
-from backend.openapi import ACCEPTED_EXAMPLE, HEALTH_EXAMPLE, JOB_EXAMPLE, RESULT_EXAMPLE
+from backend.openapi import (
+    ACCEPTED_EXAMPLE,
+    CORRECTIONS_EXAMPLE,
+    HEALTH_EXAMPLE,
+    JOB_EXAMPLE,
+    RESULT_EXAMPLE,
+)
 from backend.routers.health import Health
 from backend.routers.jobs import AcceptedAnswer, JobAnswer
 from holdcheck.result import Result
@@ -36,6 +43,7 @@ def test_every_path_of_the_contract_is_described(description: Json) -> None:
         "/api/jobs",
         "/api/jobs/{job_id}",
         "/api/jobs/{job_id}/events",
+        "/api/jobs/{job_id}/corrections",
         "/api/health",
         "/livez",
         "/readyz",
@@ -84,6 +92,8 @@ def test_the_examples_are_true_to_their_models() -> None:
     Health.model_validate(HEALTH_EXAMPLE)
     AcceptedAnswer.model_validate(ACCEPTED_EXAMPLE)
     JobAnswer.model_validate(JOB_EXAMPLE)
+    stored = check(json.dumps(CORRECTIONS_EXAMPLE).encode(), json.dumps(RESULT_EXAMPLE).encode()).stored
+    assert json.loads(stored) == CORRECTIONS_EXAMPLE
 
 
 def test_the_stream_is_shown_as_it_comes(description: Json) -> None:
