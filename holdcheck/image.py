@@ -30,11 +30,11 @@ MIN_SIDE = 64
 MAX_SIDE = 65_535
 """What a JPEG can have at most; others can say billions."""
 _BAND_ROWS = 128
-_COPY_QUALITY = 90
 SLACK_MIB = 32
 """What a decode may reserve beyond its estimate where so much is there: threads that start meanwhile reserve
 stacks, and some of what decoders reserve they never touch. A file that lies can take it."""
 _LEAST_SLACK_MIB = 8
+_COPY_QUALITY = 90
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -125,6 +125,12 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     return WallImage(_to_array(picture), header.width, header.height)
 
 
+def _allowed_mib(needed: float, available: float | None) -> float:
+    """Where a file lies about itself, its decoder is to fail, and not the server."""
+    most = needed + SLACK_MIB
+    return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
+
+
 def save_copy(wall: WallImage, target: Path) -> None:
     """Write the working copy as a JPEG that only its owner can read, without any of the photo's metadata.
 
@@ -134,12 +140,6 @@ def save_copy(wall: WallImage, target: Path) -> None:
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         Image.fromarray(wall.pixels).save(file, "JPEG", quality=_COPY_QUALITY)
-
-
-def _allowed_mib(needed: float, available: float | None) -> float:
-    """Where a file lies about itself, its decoder is to fail, and not the server."""
-    most = needed + SLACK_MIB
-    return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
 
 
 def _to_array(picture: Image.Image) -> NDArray[np.uint8]:
