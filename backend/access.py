@@ -47,7 +47,8 @@ class AccessMiddleware:
         await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope) -> None:
-        client = client_of(scope["client"][0] if scope["client"] else None)
+        peer = scope.get("client")
+        client = client_of(peer[0] if peer else None)
         state = scope["state"]
         if self._doorkeeper is None:
             state["owner"] = ""

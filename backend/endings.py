@@ -15,6 +15,7 @@ from backend.job_files import JobFiles
 from backend.live import Live
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Outcome
+from backend.watch import Watch
 from holdcheck import memory
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,12 @@ class Endings:
     """
 
     def __init__(
-        self, settings: ServiceSettings, store: JobStore, files: JobFiles, live: dict[str, Live]
+        self,
+        settings: ServiceSettings,
+        store: JobStore,
+        files: JobFiles,
+        live: dict[str, Live],
+        watch: Watch,
     ) -> None:
         self.last_chance = False
         """The process is about to end: what the store does not take, the next start reads from the log."""
@@ -39,6 +45,7 @@ class Endings:
         self._store = store
         self._files = files
         self._live = live
+        self._watch = watch
         self._tasks: set[asyncio.Task[None]] = set()
 
     def settle_soon(self, live: Live, last: Event) -> None:
@@ -73,6 +80,7 @@ class Endings:
     async def cancel(self, live: Live) -> None:
         """End a job that its owner no longer wants: at once for everybody who listens."""
         live.cancelled = True
+        self._watch.cancelled(live.record)
         record = live.record
         now = time.time()
         outcome = Outcome("cancelled", now, now + self._settings.job_ttl_s, JobCancelled.code, _CANCELLED)
@@ -112,6 +120,7 @@ class Endings:
 
     async def _commit(self, live: Live, last: Event) -> None:
         """Note the end in the store; from then on nobody needs the photo."""
+        self._watch.ended(live.record, last)
         outcome = self._outcome(last)
         while True:
             try:

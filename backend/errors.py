@@ -40,6 +40,7 @@ from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from holdcheck import errors
 from holdcheck.errors import HoldcheckError
@@ -217,6 +218,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.ModelError: (503, "A model cannot be used"),
     errors.ModelNotPrepared: (503, "A model is not prepared"),
     errors.ModelCorrupt: (503, "A model is damaged"),
+    errors.ModelTampered: (503, "A model is not what it should be"),
     HostNotTrusted: (400, "The server is not called so"),
     AuthError: (401, "A key is needed"),
     ApiKeyMissing: (401, "The key is missing"),
@@ -283,10 +285,24 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump(), problem.status, headers)
+        self.code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["problem_code"] = self.code  # whoever sends it, it is counted
+        await super().__call__(scope, receive, send)
+
 
 def row(error: type[HoldcheckError]) -> tuple[int, str]:
     """Status and title of an error's class."""
     return next(STATUS[base] for base in error.__mro__ if base in STATUS)
+
+
+def is_our_fault(code: str) -> bool:
+    """Whether an analysis that ended with this code failed for a reason that is not the client's."""
+    status, _ = row(_BY_CODE.get(code, HoldcheckError))
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
@@ -326,4 +342,4 @@ def _response(
         code=code,
         instance=f"urn:holdcheck:request:{request_id}",
     )
-    return ProblemResponse(problem.model_dump(), status, headers)
+    return ProblemResponse(problem, headers)

@@ -34,7 +34,8 @@ from backend.job_files import JobFiles
 from backend.live import Live
 from backend.queue import Pace, Queue, QueueLoad
 from backend.settings import ServiceSettings
-from backend.store import JobRecord, JobStore
+from backend.store import JobRecord, JobStore, Status
+from backend.watch import Watch
 from holdcheck import memory
 from holdcheck.errors import HoldcheckError
 
@@ -53,12 +54,20 @@ class Jobs:
     """All jobs of this server. Everything happens on the event loop but disk and computing."""
 
     def __init__(
-        self, settings: ServiceSettings, engine: Engine, store: JobStore, files: JobFiles, *, same_boot: bool
+        self,
+        settings: ServiceSettings,
+        engine: Engine,
+        store: JobStore,
+        files: JobFiles,
+        watch: Watch,
+        *,
+        same_boot: bool,
     ) -> None:
         self.files = files
         self._settings = settings
         self._engine = engine
         self._store = store
+        self._watch = watch
         self._same_boot = same_boot
         self._pace = Pace()
         self._queue = Queue(self._pace)
@@ -67,7 +76,7 @@ class Jobs:
         self._draining = False
         self._more = asyncio.Event()
         self._consumer: asyncio.Task[None] | None = None
-        self._endings = Endings(settings, store, files, self._live)
+        self._endings = Endings(settings, store, files, self._live, watch)
         self._housekeeping = Housekeeping(settings.job_ttl_s, store, files, self._live)
 
     # --- the service's life -------------------------------------------------------------------------------
@@ -127,6 +136,7 @@ class Jobs:
             raise NotReady("The models are loading: try again in a moment.", 1)
         if not models.ready:
             raise NotReady(models.error_reason or "There is no detector.", 60)
+        self._watch.require_free_worker()
         waiting = len(self._queue) + self._accepting
         if waiting + self._pace.running > self._settings.max_queue:
             wait_s = self._pace.retry_after_s(waiting)
@@ -164,6 +174,10 @@ class Jobs:
 
     def load(self) -> QueueLoad:
         return QueueLoad(running=int(self._pace.running), waiting=len(self._queue))
+
+    async def counts(self) -> dict[Status, int]:
+        """How many jobs the store has of each status."""
+        return await self._store.counts()
 
     def follow(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
         """The events after the one numbered `after`, to the job's end or this process's."""
@@ -315,6 +329,7 @@ class Jobs:
             await self._put_back(live)
             self._say_goodbye(live)
             return None
+        self._watch.began(record)
         photo = self.files.photo(record.id)
         copy_to = self.files.copy(record.id) if self._settings.keep_corrections else None
         job = Job(record.id, photo, record.wall_angle, copy_to)
@@ -323,6 +338,7 @@ class Jobs:
         if last is not None:
             self._endings.settle_soon(live, last)
         await analysis.aclose()
+        self._watch.worker_free()
         if last is None and not live.cancelled:
             self._say_goodbye(live)
         return last
@@ -338,6 +354,7 @@ class Jobs:
                     if live.feed.error is not None:
                         return refusal(live.feed.error)
         except TimeoutError:
+            self._watch.worker_stuck()
             log.error("the analysis is stuck: its job is given up", extra={"job_id": live.record.id})
             detail = JobTimedOut.after(self._settings.job_timeout_s)
             return failure(JobTimedOut.code, detail, memory.snapshot())

@@ -132,6 +132,7 @@ _KOREAN_ERRORS = {
     "model_unusable": "모델을 사용할 수 없습니다",
     "model_not_prepared": "모델이 준비되지 않았습니다",
     "model_corrupt": "모델 파일이 손상되었습니다",
+    "model_tampered": "서버의 모델 파일이 원본과 다릅니다. 관리자에게 알려 주세요",
     "job_timed_out": "분석이 제한 시간을 넘겨 중단되었습니다",
     "job_crashed": "이 사진을 분석하는 동안 서버가 반복해서 중단되어 더 이상 시도하지 않습니다",
     "cancelled": "분석이 취소되었고 사진과 결과가 삭제되었습니다",

@@ -213,6 +213,9 @@ HEALTH_EXAMPLE: _Json = {
     "is_dummy": False,
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
+    "ready": True,
+    "uptime_s": 86400.0,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
     "keeps_corrections": False,
     "key_required": False,
 }
@@ -226,6 +229,15 @@ _SCHEMES: _Json = {
         "description": "the same, in a header of its own",
     },
 }
+
+METRICS_EXAMPLE = """# HELP holdcheck_ready 1 while /readyz says so
+# TYPE holdcheck_ready gauge
+holdcheck_ready 1.0
+# HELP holdcheck_jobs Jobs that are kept, by status
+# TYPE holdcheck_jobs gauge
+holdcheck_jobs{status="queued"} 2.0
+holdcheck_jobs{status="running"} 1.0
+"""
 
 _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoError: "The photo cannot be analysed.",
@@ -375,7 +387,8 @@ def _events() -> _Json:
 
 
 def install(app: FastAPI, settings: ServiceSettings) -> None:
-    """Add the schema of problems, to which every error above refers, and who may do what."""
+    """Add the schema of problem details, to which every error above refers (`Problem` is a boulder problem),
+    and who may do what."""
 
     def describe() -> _Json:
         if app.openapi_schema is None:
@@ -386,10 +399,11 @@ def install(app: FastAPI, settings: ServiceSettings) -> None:
                 routes=app.routes,
                 tags=app.openapi_tags,
             )
-            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = (
+            app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
                 Problem.model_json_schema()
             )
             _drop_validation_errors(app.openapi_schema)
+            _drop_stream_schemas(app.openapi_schema)
             _describe_access(app.openapi_schema, settings)
         return app.openapi_schema
 
@@ -431,8 +445,16 @@ def _drop_validation_errors(schema: _Json) -> None:
         schema["components"]["schemas"].pop(name, None)
 
 
+def _drop_stream_schemas(schema: _Json) -> None:
+    """FastAPI says that a stream is a string; tools then expect that each event is one."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                response.get("content", {}).get("text/event-stream", {}).pop("schema", None)
+
+
 def _media() -> _Json:
-    return {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+    return {"schema": {"$ref": "#/components/schemas/ProblemDetails"}, "examples": {}}
 
 
 def _example(error: type[HoldcheckError], status: int, title: str) -> _Json:

@@ -52,7 +52,7 @@ class SecurityHeaders:
                     headers[name] = value
                 headers.setdefault("Content-Security-Policy", _policy(headers.get("content-type", "")))
                 # Only a TLS connection makes it so: the scheme is what a trusted proxy said, or http.
-                if scope["scheme"] == "https":
+                if scope.get("scheme") == "https":
                     headers["Strict-Transport-Security"] = _HSTS
             await send(message)
 

@@ -20,6 +20,8 @@ from backend.store import StoreUnusable
 
 log = logging.getLogger(__name__)
 
+CHANGED_MODEL = os.EX_CONFIG
+"""Exit status where a model file is not what its manifest says: a restart alone will not help."""
 _STUCK_S = 1
 """What the running analysis may take beyond the grace time to reach its next batch, where it stops."""
 
@@ -34,8 +36,14 @@ class _Server(uvicorn.Server):
         self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force)
         self._watchdog.daemon = True
 
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.must_stop
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        log.info("shutting down: the running analysis may finish, those that wait go on after the next start")
+        if not self._service.must_stop:
+            log.info(
+                "shutting down: the running analysis may finish, those that wait go on after the next start"
+            )
         # A thread inside a decoder cannot be stopped, and the interpreter would wait for it without bound.
         self._watchdog.start()
         self._service.jobs.drain(self._grace_s)
@@ -76,8 +84,9 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
-    _Server(config, app.state.service, grace_s).run([listener])
-    return 0
+    service: Service = app.state.service
+    _Server(config, service, grace_s).run([listener])
+    return _refuse(str(service.load_error), CHANGED_MODEL) if service.must_stop else 0
 
 
 def _refuse(reason: str, status: int) -> int:

@@ -100,6 +100,7 @@ class Upload:
 
     fields: dict[str, str]
     sha256: str
+    photo_bytes: int
 
 
 async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Upload:
@@ -134,7 +135,7 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Uploa
     if not form.photo_bytes:
         raise EmptyPhoto("The photo has no bytes: choose it again and resend it.")
     fields = {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
-    return Upload(fields, digest.hexdigest())
+    return Upload(fields, digest.hexdigest(), form.photo_bytes)
 
 
 async def _feed(

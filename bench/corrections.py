@@ -1,7 +1,6 @@
 """What corrections cost in memory: `python -m bench.corrections` prints the table of docs/corrections.md."""
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import httpx
 from backend.corrections import MAX_BYTES
 from bench.inputs import random_models, wall_photos
 from bench.process import AnonPeak, status_mib
-from bench.service import running_server
+from bench.service import default_server
 
 _ROUNDS = 3
 
@@ -23,17 +22,16 @@ def main() -> None:
     )
     print("| --- | ---: | ---: | ---: | ---: |")
     for keep in ("0", "1"):
-        os.environ["KEEP_CORRECTIONS"] = keep
         with (
             tempfile.TemporaryDirectory() as data,
-            running_server(random_models(), Path(data)) as (process, url, _),
+            default_server(random_models(), Path(data), KEEP_CORRECTIONS=keep) as server,
         ):
-            ready = status_mib(process.pid, "RssAnon")
-            with AnonPeak(process.pid) as analysing:
+            ready = status_mib(server.pid, "RssAnon")
+            with AnonPeak(server.pid) as analysing:
                 for photo in wall_photos():
-                    result = _analyze(url, photo)
-            peak_rss = status_mib(process.pid, "VmHWM")
-            added = _correct(process.pid, url, result)
+                    result = _analyze(server.url, photo)
+            peak_rss = status_mib(server.pid, "VmHWM")
+            added = _correct(server.pid, server.url, result)
         figures = (f"{ready:.1f}", f"{peak_rss:.0f}", f"{analysing.mib:.0f}", f"+{added:.0f}")
         print(f"| {keep} | {' | '.join(figures)} |", flush=True)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench.inputs import random_models, wall_photos
 from bench.process import AnonPeak, status_mib
-from bench.service import running_server
+from bench.service import default_server
 from holdcheck import budget, image
 from holdcheck.settings import Settings
 
@@ -39,30 +39,31 @@ def main() -> int:
             photo = Path(folder) / f"{width}x{height}.jpg"
             wall.resize((width, height)).save(photo, quality=88)
             for row in _ROWS:
-                with mock.patch.dict(os.environ, {"CLIP_MODEL": "ViT-B/32", **row}):
-                    added, estimated = _added_mib(photo), _estimated_mib(photo)
+                settings = {"CLIP_MODEL": "ViT-B/32", **row}
+                added, estimated = _added_mib(photo, settings), _estimated_mib(photo, settings)
                 name = " ".join(f"{key}={value}" for key, value in row.items())
                 print(f"| {width} x {height} | {name} | {added:.0f} | {estimated:.0f} |", flush=True)
                 kept = kept and added <= estimated
     return int(not kept)
 
 
-def _added_mib(photo: Path) -> float:
+def _added_mib(photo: Path, settings: dict[str, str]) -> float:
     with (
-        tempfile.TemporaryDirectory() as data,
-        running_server(random_models(), Path(data)) as (process, url, _),
+        tempfile.TemporaryDirectory() as folder,
+        default_server(random_models(), Path(folder), **settings) as server,
     ):
-        idle = status_mib(process.pid, "RssAnon")
-        with AnonPeak(process.pid) as peak:
+        idle = status_mib(server.pid, "RssAnon")
+        with AnonPeak(server.pid) as peak:
             for _ in range(_ANALYSES):
                 with photo.open("rb") as file:
-                    answer = httpx.post(f"{url}/api/analyze", files={"image": file}, timeout=300)
+                    answer = httpx.post(f"{server.url}/api/analyze", files={"image": file}, timeout=300)
                 answer.raise_for_status()
         return peak.mib - idle
 
 
-def _estimated_mib(photo: Path) -> float:
-    settings = Settings(_env_file=None)
+def _estimated_mib(photo: Path, variables: dict[str, str]) -> float:
+    with mock.patch.dict(os.environ, variables):
+        settings = Settings(_env_file=None)
     header = image.probe(photo, settings.max_image_megapixels)
     return budget.needed_mib(header, settings, _CROP_SIDES[settings.clip_model])
 

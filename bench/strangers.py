@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.process import status_mib
-from bench.service import running_server
+from bench.service import default_server
 
 _CONNECTIONS = 400
 _ADDRESSES = 100_000
@@ -45,18 +45,18 @@ def main() -> None:
 
 def _cost_kib(sent: bytes) -> float:
     with (
-        tempfile.TemporaryDirectory() as data,
-        running_server(Path("models"), Path(data)) as (process, url, _),
+        tempfile.TemporaryDirectory() as folder,
+        default_server(Path("models"), Path(folder)) as server,
         ExitStack() as stack,
     ):
-        before = status_mib(process.pid, "RssAnon")
-        port = int(url.rpartition(":")[2])
+        before = status_mib(server.pid, "RssAnon")
+        port = int(server.url.rpartition(":")[2])
         for _ in range(_CONNECTIONS):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(sent)
         time.sleep(3)
-        return (status_mib(process.pid, "RssAnon") - before) * 1024 / _CONNECTIONS
+        return (status_mib(server.pid, "RssAnon") - before) * 1024 / _CONNECTIONS
 
 
 def _weigh_limiter(name: str) -> None:

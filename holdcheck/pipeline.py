@@ -32,6 +32,8 @@ Step = Literal[
     "result_problems",
     "complete",
 ]
+Stage = Literal["decode", "detection", "masks", "tags", "colour", "clip", "grouping", "analysis"]
+"""What `timings_ms` of a result names."""
 _CLUSTERING_PROGRESS = (30, 75)
 """Progress at the first and after the last batch of crops: most of an analysis's time."""
 
@@ -211,7 +213,7 @@ class _Analysis:
         )
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: Stage) -> Iterator[None]:
         start = time.perf_counter()
         try:
             yield

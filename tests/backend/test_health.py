@@ -24,6 +24,9 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "is_dummy",
         "error_reason",
         "queue",
+        "ready",
+        "uptime_s",
+        "timings_ms",
         "keeps_corrections",
         "key_required",
     }

@@ -29,8 +29,10 @@ from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.kept import KeptCorrections
+from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
+from backend.watch import Watch
 from holdcheck import memory
 from tests.backend.engines import ScriptedEngine
 
@@ -49,7 +51,9 @@ class House:
         self.engine = ScriptedEngine(self.settings, held=held)
         self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes, _kept(folder))
         self.store = SqliteStore(folder / "jobs.sqlite3")
-        self.jobs = Jobs(self.settings, self.engine, self.store, self.files, same_boot=same_boot)
+        self.jobs = Jobs(
+            self.settings, self.engine, self.store, self.files, Watch(Metrics()), same_boot=same_boot
+        )
 
     async def open(self, *, run: bool = True) -> None:
         await self.jobs.recover()
@@ -494,6 +498,8 @@ def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.
             job = await house.post()
             failed = await house.until(job.id, "failed")
             assert failed.error_code == "job_timed_out"
+            stuck = house.jobs._watch.stuck
+        assert not stuck  # it did return, only too late
 
     _run(test)
 

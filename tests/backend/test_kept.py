@@ -12,9 +12,12 @@ import pytest
 from backend.engine import Job
 from backend.errors import JobNotFound, StorageFull
 from backend.job_files import JobFiles
+from backend.jobs import Jobs
 from backend.kept import KeptCorrections
+from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord
+from backend.watch import Watch
 from tests.backend.engines import SHORT, ScriptedAnalysis, ScriptedEngine
 from tests.backend.test_jobs import House
 
@@ -45,7 +48,7 @@ class Keeping(House):
         kept = KeptCorrections(self.kept, most, open_=open_)
         self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes, kept)
         self.engine = CopyingEngine(self.settings)
-        self.jobs = type(self.jobs)(self.settings, self.engine, self.store, self.files, same_boot=True)
+        self.jobs = Jobs(self.settings, self.engine, self.store, self.files, Watch(Metrics()), same_boot=True)
 
     async def analysed(self, *, shared: bool | None = None, **fields: Any) -> JobRecord:
         """A job that is done; corrected where `shared` is not None."""

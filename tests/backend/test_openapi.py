@@ -47,6 +47,7 @@ def test_every_path_of_the_contract_is_described(description: Json) -> None:
         "/api/health",
         "/livez",
         "/readyz",
+        "/metrics",
     }
 
 
