@@ -242,7 +242,7 @@ def _copier(job: Job) -> Callable[[WallImage], None] | None:
     def copy(wall: WallImage) -> None:
         try:
             image.save_copy(wall, target)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             log.warning("[CORRECTIONS] a photo could not be copied: %s", error, extra={"job_id": job.id})
 
     return copy

@@ -33,7 +33,7 @@ HoldRef = _HoldId | AddedRef
 
 class _Correction(BaseModel):
     # Unknown fields are refused, but not by extra="forbid": it notes an error for each of them, and half a
-    # megabyte of them took 54 MiB. For the same reason lists stop at their first error.
+    # megabyte of them took 54 MiB. For the same reason the outer lists stop at their first.
     model_config = ConfigDict(
         frozen=True,
         extra="allow",
@@ -62,7 +62,7 @@ class HoldCorrection(_Correction):
 class AddedHold(_Correction):
     """A hold that was missed."""
 
-    contour: Annotated[list[Point], FailFast()] = Field(
+    contour: list[Point] = Field(
         min_length=3, max_length=MAX_CONTOUR_POINTS, description="pixels of the upright original photo"
     )
     color: Colour
@@ -74,10 +74,8 @@ class ProblemCorrection(_Correction):
     """Where a problem starts and ends, in place of what the result says."""
 
     id: _ProblemId = Field(description="a problem of the result, or a new one")
-    start: Annotated[list[HoldRef], FailFast()] = Field(
-        [], max_length=2 * MAX_HOLDS, description="hold ids; `aN`: the Nth of added"
-    )
-    top: Annotated[list[HoldRef], FailFast()] = Field([], max_length=2 * MAX_HOLDS, description="as start")
+    start: list[HoldRef] = Field([], max_length=2 * MAX_HOLDS, description="hold ids; `aN`: the Nth of added")
+    top: list[HoldRef] = Field([], max_length=2 * MAX_HOLDS, description="as start")
 
 
 class Corrections(_Correction):
