@@ -4,12 +4,15 @@ PYTHON ?= python3
 # Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
 CUDA ?=
+# What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
+DEBIAN := nginx-light
+DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run app demo models test check lint format bench samples clean
+.PHONY: help run app demo models test check lint format bench load soak fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,7 +28,7 @@ demo: .venv/serve.stamp ## send a sample through a server of its own; prints the
 models: .venv/models.stamp ## download and prepare the real CLIP ViT-B/32 (the one step that needs the network)
 	@$(BIN)/python -m holdcheck prepare
 
-test: check ## set up everything, then format check, ruff, mypy and pytest
+test: check $(DEBIAN_STAMP) ## set up everything, then format check, ruff, mypy and pytest
 	$(BIN)/pytest
 
 check: lint ## every check but the tests
@@ -40,6 +43,16 @@ format: .venv/dev.stamp ## let ruff format and fix
 
 bench: .venv/models.stamp ## the naive stack and this service side by side -> build/bench.json
 	$(BIN)/python -m bench
+
+load: .venv/dev.stamp ## 60 clients, 300 photos, 256 MiB: every accepted photo is answered once (needs root for the limit)
+	$(BIN)/python -m bench.load
+
+soak: .venv/dev.stamp ## 1,000 photos one after the other in 256 MiB: nothing grows. SOAK='--minutes 60' to change it
+	$(BIN)/python -m bench.soak $(SOAK)
+
+fuzz: .venv/dev.stamp ## 20,000 damaged photos, damaged uploads, and requests made from the API's description
+	$(BIN)/python -m bench.fuzz
+	OPENAPI_EXAMPLES=100 $(BIN)/pytest tests/backend/test_openapi_conformance.py
 
 clean: ## remove what the commands above made, except prepared models and data
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
@@ -74,6 +87,17 @@ endef
 	@$(INSTALL) --editable '.[dev,train]'
 	$(leave_only_headless_opencv)
 	@touch $@
+
+# RUNLEVEL: a package that brings a service does not start it.
+$(DEBIAN_STAMP): | .venv/bin/python
+	@command -v dpkg-query >/dev/null || { echo "not Debian: install what stands for $(DEBIAN) here" >&2; touch $@; exit 0; }; \
+	missing=$$(for package in $(DEBIAN); do \
+	  dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
+	if [ -n "$$missing" ] && [ "$$(id -u)" != 0 ]; then \
+	  echo "The checks need more of Debian: sudo apt-get install --no-install-recommends" $$missing >&2; exit 1; fi; \
+	if [ -n "$$missing" ]; then echo "installing what the checks need of Debian:" $$missing "..."; apt-get update -qq && \
+	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi && \
+	touch $@
 
 # A build that fails, as with an old node, does not stop the service: / says how to make it.
 build/app.stamp: frontend/node_modules/.package-lock.json $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*')

@@ -19,7 +19,10 @@ def main() -> int:
     # Imports make no garbage worth a tenth of the start; the engine turns it on when the models are loaded.
     gc.disable()
     try:
-        settings = ServiceSettings.load(**_arguments())
+        arguments = _arguments()
+        _refuse_workers("--workers ", arguments.pop("workers"))
+        _refuse_workers("WEB_CONCURRENCY=", os.environ.get("WEB_CONCURRENCY") or "1")
+        settings = ServiceSettings.load(**arguments)
     except SettingsError as error:
         print(f"holdcheck: {error}", file=sys.stderr)
         return _USAGE_ERROR
@@ -39,7 +42,16 @@ def _arguments() -> dict[str, Any]:
     )
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (PORT, 8000)")
     parser.add_argument("--host", help="address to listen on, 0.0.0.0 for all (HOST, 127.0.0.1)")
+    parser.add_argument("--workers", default="1", metavar="1", help="processes that serve: there is one")
     return {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+
+
+def _refuse_workers(option: str, number: str) -> None:
+    if number.strip() != "1":
+        raise SettingsError(
+            f"{option}{number}: takes 1: one process serves; it takes one photo at a time on purpose, and "
+            "holds the models and the queue; another would need their memory again"
+        )
 
 
 def _set_threads(settings: ServiceSettings) -> None:

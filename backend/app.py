@@ -6,26 +6,36 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from threading import Barrier
 
+import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend import __version__, errors, openapi
+from backend.access import AccessMiddleware
+from backend.addresses import as_sockets_name_them
 from backend.data_dir import DataDir
 from backend.engine import InProcessEngine
+from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
+from backend.metrics import Metrics
 from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
-from backend.routers import analyze, corrections, health, jobs, page
+from backend.routers import analyze, corrections, docs, health, jobs, metrics, page
+from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
-from holdcheck.errors import HoldcheckError
+from backend.watch import Watch
+from holdcheck.errors import HoldcheckError, ModelTampered
 
 log = logging.getLogger(__name__)
 
@@ -43,25 +53,32 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     engine = InProcessEngine(settings)
     data_dir = DataDir(settings.data_dir)
-    files = JobFiles(data_dir.jobs, settings.max_data_bytes)
+    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
     store = SqliteStore(data_dir.store)
     app = FastAPI(
         title="holdcheck",
         version=__version__,
         description=openapi.DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,  # ours: backend/routers/docs.py
         redoc_url=None,
+        # Such a redirect is built from the Host header, which a client chose.
+        redirect_slashes=False,
         openapi_tags=openapi.TAGS,
     )
+    watch = Watch(Metrics())
     app.state.service = Service(
-        settings, engine, Jobs(settings, engine, store, files, same_boot=data_dir.same_boot)
+        settings, engine, Jobs(settings, engine, store, files, watch, same_boot=data_dir.same_boot), watch
     )
     app.include_router(analyze.router)
     app.include_router(jobs.router)
     app.include_router(corrections.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(docs.router)
     app.include_router(page.page_router(page.DIST))
-    openapi.install(app)
+    openapi.install(app, settings)
     _add_error_handlers(app)
     _add_middleware(app, settings)
     return app
@@ -71,7 +88,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Listen at once, load meanwhile: /livez answers, /readyz follows."""
     service: Service = app.state.service
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io"))
+    asyncio.get_running_loop().set_default_executor(_io_threads())
+    # Starlette sends files by threads of its own; it would start up to forty.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
     await service.jobs.recover()
     loading = asyncio.create_task(_load_models(service))
     yield
@@ -80,10 +99,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await service.engine.stop()
 
 
+def _io_threads() -> ThreadPoolExecutor:
+    """All started now: while a photo is decoded there may be no memory for another thread's stack."""
+    pool = ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io")
+    all_there = Barrier(_IO_THREADS)
+    for _ in range(_IO_THREADS):
+        pool.submit(all_there.wait)
+    return pool
+
+
 async def _load_models(service: Service) -> None:
     start = time.perf_counter()
     try:
         await service.engine.start()
+    except ModelTampered as error:
+        service.load_error = str(error)
+        service.must_stop = True
+        return
     except Exception:
         log.exception("the models could not be loaded")
         service.load_error = "The models could not be loaded: the log says why."
@@ -96,8 +128,11 @@ async def _load_models(service: Service) -> None:
 def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
     """Innermost first."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(AccessMiddleware, settings=settings)
+    if settings.trusted_hosts:
+        app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(LingeringClose)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -105,12 +140,19 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=[
                 "Accept-Language",
+                "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
                 "Last-Event-ID",
+                "X-API-Key",
                 REQUEST_ID_HEADER,
             ],
             expose_headers=[REQUEST_ID_HEADER, "Location", "Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
+    if settings.trusted_proxies:
+        app.add_middleware(
+            ProxyHeadersMiddleware, trusted_hosts=as_sockets_name_them(settings.trusted_proxies)
         )
 
 

@@ -1,133 +1,206 @@
-"""What people put right in an answer: checked against it, and kept beside it."""
+"""Corrections as they come: received within bounds, held against the result that they are about, stored."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
 
-from backend.errors import CorrectionsInvalid
-from holdcheck.result import Colour, Kind, Point, Result, Tag
+from backend.errors import (
+    CorrectionsInvalid,
+    CorrectionsNotFound,
+    CorrectionsTooManyBytes,
+    JobNotDone,
+    QueueFull,
+)
+from backend.jobs import Jobs
+from backend.limits import capped_body
+from backend.store import JobRecord
+from holdcheck.corrections import Corrections, membership
+from holdcheck.result import Point
 
-MAX_BYTES = 2**20
-"""Of one list of corrections: a hundred drawn holds and every other hold touched take a fifth of it."""
-_MAX_CORRECTIONS = 2000
-_MAX_POINTS = 500
-_LEAST_AREA = 1.0
-
-
-class _Correction(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    hold_id: int = Field(ge=1, le=1_000_000)
-
-
-class SetColor(_Correction):
-    op: Literal["set_color"]
-    color: Colour
-
-
-class SetKind(_Correction):
-    op: Literal["set_kind"]
-    kind: Kind
-
-
-class SetProblem(_Correction):
-    op: Literal["set_problem"]
-    problem_id: int | None
+MAX_BYTES = 256 * 1024
+"""Five hundred holds changed, and as many drawn with thirty points each."""
+_TIME_LIMIT_S = 60.0
+_MOST_ARRIVING = 4
+"""Their bodies wait in memory."""
+_MIN_AREA_PX = 16.0
+_MAX_AREA_SHARE = 0.5
+"""Of the photo: nothing on a wall is larger."""
+_UNION_BRANCHES = frozenset({"constrained-int", "constrained-str"})
 
 
-class SetTag(_Correction):
-    op: Literal["set_tag"]
-    tag: Tag | None
+class _HoldSeen(BaseModel):
+    id: int
 
 
-class Delete(_Correction):
-    op: Literal["delete"]
+class _ProblemSeen(BaseModel):
+    id: int
+    holds: list[int]
 
 
-class Add(_Correction):
-    """A hold that was missed, drawn around by hand."""
+class _ResultSeen(BaseModel):
+    """The part of a result that corrections refer to: all of it would be megabytes of contours."""
 
-    op: Literal["add"]
-    contour: list[Point] = Field(min_length=3, max_length=_MAX_POINTS, description="pixels of the photo")
-    color: Colour
-    kind: Kind
-    problem_id: int | None
-
-
-Correction = Annotated[SetColor | SetKind | SetProblem | SetTag | Delete | Add, Field(discriminator="op")]
+    image_width: int
+    image_height: int
+    hold_data: list[_HoldSeen]
+    problems: list[_ProblemSeen]
 
 
-class Corrections(BaseModel):
-    """All of them, in order: a later one may be about a hold that an earlier one added."""
+class CorrectionDesk:
+    """Takes corrections and hands them out. All calls on the event loop."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"corrections": [{"op": "set_color", "hold_id": 1, "color": "orange"}]}]
-        },
+    def __init__(self) -> None:
+        self._arriving = 0
+        self._checking = asyncio.Lock()
+
+    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> bytes:
+        """Read, check and store the corrections of a job; answers them as they are stored.
+
+        Raises:
+            JobNotDone: there is no result to correct.
+            CorrectionsTooManyBytes, UploadTimedOut: the body.
+            CorrectionsInvalid: what in it is wrong, and what is accepted.
+            QueueFull: others are arriving; StorageFull, StorageUnavailable: the disk does not take them.
+            JobNotFound: it was deleted or expired meanwhile.
+        """
+        if record.status != "done":
+            raise JobNotDone(
+                f"The job is {record.status}: only the result of one that is done can be corrected."
+            )
+        with self._place():
+            body = await _receive(request)
+            # One at a time: checking takes several times the memory of the body.
+            async with self._checking:
+                result = await jobs.result(record.id)
+                checked = await asyncio.to_thread(check, body, result)
+                await jobs.write_corrections(record, checked.stored, share=checked.share)
+                return checked.stored
+
+    async def find(self, record: JobRecord, jobs: Jobs) -> bytes:
+        """The corrections as they are stored.
+
+        Raises:
+            CorrectionsNotFound: none came.
+        """
+        stored = await jobs.corrections(record.id)
+        if stored is None:
+            raise CorrectionsNotFound("There are no corrections of this job.")
+        return stored
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._arriving >= _MOST_ARRIVING:
+            raise QueueFull(f"{self._arriving} corrections are arriving already: try again in a moment.", 2)
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
+
+
+async def _receive(request: Request) -> bytes:
+    too_many = CorrectionsTooManyBytes(
+        f"The corrections are larger than {MAX_BYTES // 1024} KiB: draw with fewer points."
     )
+    chunks = [chunk async for chunk in capped_body(request, MAX_BYTES, too_many, _TIME_LIMIT_S)]
+    return b"".join(chunks)
 
-    corrections: list[Correction] = Field(max_length=_MAX_CORRECTIONS)
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Corrections that fit their result."""
+
+    stored: bytes
+    """JSON with every field of `Corrections`."""
+    share: bool
 
 
-def parse(body: bytes) -> Corrections:
-    """Read a list of corrections.
+def check(body: bytes, result: bytes) -> Checked:
+    """Hold corrections against the result that they are about, both as JSON.
 
     Raises:
-        CorrectionsInvalid: it is not one; the message names the place.
+        CorrectionsInvalid: the first field that is wrong, and what it takes.
     """
     try:
-        return Corrections.model_validate_json(body)
+        said = Corrections.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise CorrectionsInvalid(f"{place}: {first['msg']}") from None
+        raise CorrectionsInvalid(_told(error)) from None
+    seen = _ResultSeen.model_validate_json(result)
+    wrong = next(_misfits(said, seen), None)
+    if wrong is not None:
+        raise CorrectionsInvalid(wrong)
+    return Checked(said.model_dump_json().encode(), said.share)
 
 
-def check(corrections: Corrections, result: Result) -> None:
-    """Compare with the answer that they are about.
-
-    Raises:
-        CorrectionsInvalid: one is of a hold or problem that is not there, or draws outside the photo.
-    """
-    here = {hold.id for hold in result.hold_data}
-    ever = set(here)
-    problems = {problem.id for problem in result.problems}
-    for number, correction in enumerate(corrections.corrections):
-        _check_problem(number, correction, problems)
-        if isinstance(correction, Add):
-            if correction.hold_id in ever:
-                raise CorrectionsInvalid(f"corrections.{number}: hold {correction.hold_id} was there already")
-            _check_contour(number, correction.contour, result)
-            here.add(correction.hold_id)
-            ever.add(correction.hold_id)
-        elif correction.hold_id not in here:
-            raise CorrectionsInvalid(f"corrections.{number}: there is no hold {correction.hold_id}")
-        elif isinstance(correction, Delete):
-            here.remove(correction.hold_id)
+def _told(error: ValidationError) -> str:
+    """The first field that is wrong. Names come from our own fields: nothing of the body is repeated."""
+    told: dict[str, list[str]] = {}
+    for wrong in error.errors(include_input=False, include_url=False, include_context=False):
+        field = ".".join(str(part) for part in wrong["loc"] if part not in _UNION_BRANCHES)
+        told.setdefault(field or "the body", []).append(wrong["msg"].removeprefix("Value error, "))
+    field, messages = next(iter(told.items()))
+    return f"{field}: {', or '.join(messages)}"
 
 
-def _check_problem(number: int, correction: _Correction, problems: set[int]) -> None:
-    if isinstance(correction, SetProblem | Add):
-        problem_id = correction.problem_id
-        if problem_id is not None and problem_id not in problems:
-            raise CorrectionsInvalid(f"corrections.{number}: there is no problem {problem_id}")
+def _misfits(said: Corrections, seen: _ResultSeen) -> Iterator[str]:
+    """Everything that is wrong about corrections that are well-formed."""
+    yield from _unknown_holds(said, seen)
+    for number, added in enumerate(said.added):
+        yield from _bad_contour(f"added.{number}.contour", added.contour, seen)
+    yield from _bad_problems(said, seen)
 
 
-def _check_contour(number: int, contour: list[Point], result: Result) -> None:
-    if not all(0 <= x <= result.image_width and 0 <= y <= result.image_height for x, y in contour):
-        raise CorrectionsInvalid(f"corrections.{number}: the contour leaves the photo")
-    if polygon_area(contour) < _LEAST_AREA:
-        raise CorrectionsInvalid(f"corrections.{number}: the contour encloses nothing")
+def _unknown_holds(said: Corrections, seen: _ResultSeen) -> Iterator[str]:
+    ids = {hold.id for hold in seen.hold_data}
+    times = Counter(hold.id for hold in said.holds)
+    for number, hold in enumerate(said.holds):
+        if hold.id not in ids:
+            yield f"holds.{number}.id: takes the id of a hold of this result, {_span(ids)}"
+        if times[hold.id] > 1:
+            yield f"holds.{number}.id: takes each hold once"
 
 
-def polygon_area(contour: Iterable[Point]) -> float:
-    """Of a closed polygon, px² (the shoelace formula)."""
-    points = list(contour)
-    following = [*points[1:], *points[:1]]
-    return (
-        abs(sum(x * next_y - next_x * y for (x, y), (next_x, next_y) in zip(points, following, strict=True)))
-        / 2
-    )
+def _bad_contour(field: str, contour: Sequence[Point], seen: _ResultSeen) -> Iterator[str]:
+    width, height = seen.image_width, seen.image_height
+    if not all(0 <= x <= width and 0 <= y <= height for x, y in contour):
+        yield f"{field}: takes points inside the photo, of {width} x {height} pixels"
+    area = _area(contour)
+    if not _MIN_AREA_PX <= area <= _MAX_AREA_SHARE * width * height:
+        yield (
+            f"{field}: encloses {area:.0f} px²; takes {_MIN_AREA_PX:.0f} px² to "
+            f"{_MAX_AREA_SHARE:.0%} of the photo, drawn around the hold without crossing itself"
+        )
+
+
+def _bad_problems(said: Corrections, seen: _ResultSeen) -> Iterator[str]:
+    members = membership({problem.id: problem.holds for problem in seen.problems}, said)
+    times = Counter(problem.id for problem in said.problems)
+    for number, problem in enumerate(said.problems):
+        field = f"problems.{number}"
+        if times[problem.id] > 1:
+            yield f"{field}.id: takes each problem once"
+        for name, refs in (("start", problem.start), ("top", problem.top)):
+            if len(set(refs)) < len(refs):
+                yield f"{field}.{name}: takes each hold once"
+            for ref in refs:
+                if members.get(ref) != problem.id:
+                    yield (
+                        f"{field}.{name}: takes holds that belong to problem {problem.id} after these "
+                        f"corrections, by id, or `aN` for the Nth of added, from a0; {ref} is none of them"
+                    )
+
+
+def _span(ids: set[int]) -> str:
+    return f"{min(ids)} to {max(ids)}" if ids else "of which there are none"
+
+
+def _area(contour: Sequence[Point]) -> float:
+    """The shoelace formula. px²."""
+    closed = [*contour, contour[0]]
+    return abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(closed))) / 2

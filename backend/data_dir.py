@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from backend.job_files import make_private
+from holdcheck.corrections import KEPT_FOLDER
 
 _LOCK_NAME = "lock"
 _UPLOADS_NAME = "uploads"
@@ -26,6 +27,7 @@ class DataDir:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.jobs = folder / "jobs"
+        self.corrections = folder / KEPT_FOLDER
         self.store = folder / "jobs.sqlite3"
         # A bare descriptor, which nothing closes: the lock would go with it.
         descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)

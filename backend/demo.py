@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from holdcheck.settings import Settings
 
 _SAMPLES = Path("samples")
 _START_WITHIN_S = 60
+_KEY = secrets.token_hex()
 
 
 def main() -> int:
@@ -57,7 +59,8 @@ def _server() -> Iterator[str]:
     command = [sys.executable, "-m", "backend", "--host", "127.0.0.1", "--port", str(port)]
     # Its own folder: the one of the settings may be a running server's.
     with tempfile.TemporaryDirectory(prefix="holdcheck-demo-") as data_dir:
-        environment = {**os.environ, "LOG_LEVEL": "WARNING", "DATA_DIR": data_dir}
+        own = {"LOG_LEVEL": "WARNING", "DATA_DIR": data_dir, "API_KEYS": _KEY, "TRUSTED_HOSTS": "127.0.0.1"}
+        environment = {**os.environ, **own}
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module, no shell
         try:
             _wait_until_ready(process, url)
@@ -105,7 +108,7 @@ def _post(url: str, photo: Path) -> HTTPResponse:
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="photo"\r\n\r\n'.encode()
     body = head + photo.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "X-API-Key": _KEY}
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - our own http address
     response: HTTPResponse = urllib.request.urlopen(request)  # noqa: S310
     return response

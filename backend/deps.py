@@ -24,16 +24,19 @@ _IDEMPOTENCY_KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
 """A structured string, as the draft standard has it, or the same without its quotes, as most clients send."""
 
 
-def get_service(request: Request) -> Service:
+# Dependencies are coroutines, these two for no other reason: FastAPI runs plain functions on threads.
+
+
+async def get_service(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def owner() -> str:
-    """Whose jobs a request may see: those without an owner, as long as there are no keys."""
-    return ""
+async def owner(request: Request) -> str:
+    """Whose jobs a request may see: its key's, or while there are no keys those without an owner."""
+    return cast(str, request.state.owner)
 
 
 OwnerDep = Annotated[str, Depends(owner)]
@@ -51,6 +54,7 @@ async def accepted_job(request: Request, service: ServiceDep, owner: OwnerDep) -
         handed_over = False
         try:
             upload = await receive_upload(request, photo, service.settings.max_upload_bytes)
+            service.metrics.photo_arrived(upload.photo_bytes)
             wall_angle = _wall_angle(upload.fields.get("wall_angle"))
             await asyncio.to_thread(_probe, photo, service.settings, service.engine.room_mb)
             language = negotiate(request.headers.get("accept-language"))

@@ -11,22 +11,29 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from backend.errors import INTERNAL_DETAIL, JobTimedOut
+from backend.errors import INTERNAL_DETAIL, JobTimedOut, MemoryShort
 from backend.events import UPLOAD_PROGRESS, Event, failure
 from backend.logs import log_stage
 from backend.settings import ServiceSettings
-from holdcheck import memory, pipeline, registry
+from holdcheck import budget, image, memory, pipeline, registry
 from holdcheck.errors import AnalysisCancelled, HoldcheckError
+from holdcheck.image import WallImage
 from holdcheck.registry import Models
 from holdcheck.result import WallAngle
 
 log = logging.getLogger(__name__)
+
+_MEMORY_WAIT_S = 30.0
+"""For memory that something else in the container has taken: a backup is over by then, or is not soon."""
+_MEMORY_LOOK_S = 0.25
+_OWN_GROWTH_MIB = 24.0
+"""What this process itself may hold more than right after its start: heap that is used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Job:
     id: str
     photo: Path
     wall_angle: WallAngle | None = None
+    copy_to: Path | None = None
+    """Where the photo is to be copied, small and without its metadata, if anywhere."""
 
 
 class Analysis(Protocol):
@@ -60,6 +69,14 @@ class Engine(Protocol):
 
     async def start(self) -> None:
         """Load the models."""
+        ...
+
+    def ensure_memory(self) -> None:
+        """Ask, while no analysis runs, whether there is memory for one.
+
+        Raises:
+            MemoryShort: not now.
+        """
         ...
 
     def analyze(self, job: Job) -> Analysis:
@@ -125,6 +142,13 @@ class InProcessEngine:
         loop = asyncio.get_running_loop()
         self.models = await loop.run_in_executor(self._worker, _load, self._settings)
         self.room_mb = memory.snapshot().available_mb
+        needed = budget.usually_needed_mib(self._settings, self._crop_side)
+        if needed > self.room_mb:
+            log.warning(_TOO_SMALL, needed, self.room_mb)
+
+    def ensure_memory(self) -> None:
+        if self._is_short_of(budget.usually_needed_mib(self._settings, self._crop_side)):
+            raise MemoryShort(_SHORT, round(_MEMORY_WAIT_S))
 
     def analyze(self, job: Job) -> Analysis:
         run = _Run(job, self._settings.job_timeout_s)
@@ -150,6 +174,7 @@ class InProcessEngine:
     def _attempt(self, run: _Run, loop: asyncio.AbstractEventLoop) -> Event | None:
         """Run the pipeline; answer the `error` event where it ended in one."""
         try:
+            self._wait_for_memory(run)
             self._run_pipeline(run, loop)
         except AnalysisCancelled:
             if run.closed:
@@ -163,6 +188,33 @@ class InProcessEngine:
             return failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
         return None
 
+    def _wait_for_memory(self, run: _Run) -> None:
+        """Wait rather than be killed."""
+        header = image.probe(run.job.photo, self._settings.max_image_megapixels)
+        needed = budget.needed_mib(header, self._settings, self._crop_side)
+        end = time.monotonic() + _MEMORY_WAIT_S
+        while self._is_short_of(needed):
+            if run.should_stop():
+                raise AnalysisCancelled("the analysis was cancelled")
+            if time.monotonic() > end:
+                raise MemoryShort(_SHORT)
+            memory.trim()
+            time.sleep(_MEMORY_LOOK_S)
+
+    def _is_short_of(self, needed_mib: float) -> bool:
+        """Whether something else has taken what an analysis needs, so that waiting may help.
+
+        A container that is simply too small does not grow by waiting: of that the log warns at the start.
+        """
+        available = memory.snapshot().available_mb
+        taken = self.room_mb - available
+        return available < needed_mib <= self.room_mb and taken > _OWN_GROWTH_MIB
+
+    @property
+    def _crop_side(self) -> int:
+        classifier = self.models.classifier if self.models else None
+        return classifier.input_size if classifier else 0
+
     def _run_pipeline(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
         assert self.models is not None
         job = run.job
@@ -174,10 +226,33 @@ class InProcessEngine:
             job_id=job.id,
             wall_angle=job.wall_angle,
             should_stop=run.should_stop,
+            on_decoded=_copier(job),
         ):
             log_stage(job.id, stage)
             event = Event(stage.step, stage.progress, stage.data, stage.memory)
             loop.call_soon_threadsafe(run.put, event)
+
+
+def _copier(job: Job) -> Callable[[WallImage], None] | None:
+    """What makes the copy that a job asks for. Without it the analysis goes on: nobody waits for it."""
+    if job.copy_to is None:
+        return None
+    target = job.copy_to
+
+    def copy(wall: WallImage) -> None:
+        try:
+            image.save_copy(wall, target)
+        except (OSError, MemoryError) as error:
+            log.warning("[CORRECTIONS] a photo could not be copied: %s", error, extra={"job_id": job.id})
+
+    return copy
+
+
+_TOO_SMALL = (
+    "[MEMORY] an analysis may need %.0f MiB and %.0f are free: "
+    "allow more, or lower YOLO_IMG_SIZE or CLIP_BATCH_SIZE"
+)
+_SHORT = "The server is short of memory, because something else runs beside it: try again in a moment."
 
 
 def _failed(job: Job, code: str, detail: str) -> Event:

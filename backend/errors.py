@@ -2,6 +2,11 @@
 
 HoldcheckError (holdcheck.errors)
  `-- ServiceError
+      |-- HostNotTrusted          the Host header names none of TRUSTED_HOSTS
+      |-- AuthError               401, with the challenge that HTTP wants
+      |    |-- ApiKeyMissing      no key came with the request
+      |    `-- ApiKeyInvalid      it is none of API_KEYS
+      |-- RateLimited             too much from one client; Retry-After says when it may again
       |-- UploadError             the request is not an upload that can be read
       |    |-- NotMultipart       the body is something else than multipart/form-data
       |    |-- MalformedUpload    the multipart body cannot be parsed
@@ -15,22 +20,27 @@ HoldcheckError (holdcheck.errors)
       |    |-- JobCancelled       its owner deleted it before it ended
       |    |-- JobCrashed         the process died of it, twice
       |    |-- JobTimedOut        the analysis took longer than JOB_TIMEOUT_S
-      |    |-- JobNotDone         it has no result to correct
-      |    |-- CorrectionsInvalid of nothing that is in the result, or no corrections at all
-      |    `-- LastEventIdInvalid no number of an event
+      |    |-- LastEventIdInvalid no number of an event
+      |    |-- JobNotDone         it has no result that could be corrected
+      |    |-- CorrectionsNotFound nobody has corrected it
+      |    |-- CorrectionsInvalid they do not fit its result
+      |    `-- CorrectionsTooManyBytes more than corrections can be
       `-- Unavailable             not now; Retry-After says when
            |-- NotReady           the models are not loaded
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
+           |-- MemoryShort        something else has taken the memory that an analysis needs
            |-- ShuttingDown       the server is about to end
            |-- StorageFull        no room on the disk for the photo
            `-- StorageUnavailable the disk does not take the photo for another reason
 """
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from holdcheck import errors
 from holdcheck.errors import HoldcheckError
@@ -41,6 +51,44 @@ INTERNAL_DETAIL = "Something went wrong on our side; the request's id leads to i
 
 class ServiceError(HoldcheckError):
     code = "service_error"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer carries beside the problem."""
+        return {}
+
+
+class HostNotTrusted(ServiceError):
+    code = "host_not_trusted"
+
+
+class AuthError(ServiceError):
+    code = "unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="holdcheck"'}
+
+
+class ApiKeyMissing(AuthError):
+    code = "api_key_missing"
+
+
+class ApiKeyInvalid(AuthError):
+    code = "api_key_invalid"
+
+
+class RateLimited(ServiceError):
+    code = "rate_limited"
+
+    def __init__(self, detail: str, wait_s: float = 1) -> None:
+        # Rounded up: who comes back after so many whole seconds is let in.
+        self.retry_after_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{detail} Try again in {self.retry_after_s} s.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class UploadError(ServiceError):
@@ -100,16 +148,24 @@ class JobTimedOut(JobError):
         return f"The analysis took longer than {limit_s:g} s and was ended."
 
 
+class LastEventIdInvalid(JobError):
+    code = "last_event_id_invalid"
+
+
 class JobNotDone(JobError):
     code = "job_not_done"
+
+
+class CorrectionsNotFound(JobError):
+    code = "corrections_not_found"
 
 
 class CorrectionsInvalid(JobError):
     code = "corrections_invalid"
 
 
-class LastEventIdInvalid(JobError):
-    code = "last_event_id_invalid"
+class CorrectionsTooManyBytes(JobError):
+    code = "corrections_too_many_bytes"
 
 
 class Unavailable(ServiceError):
@@ -119,6 +175,10 @@ class Unavailable(ServiceError):
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
+
 
 class NotReady(Unavailable):
     code = "not_ready"
@@ -126,6 +186,10 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     code = "queue_full"
+
+
+class MemoryShort(Unavailable):
+    code = "memory_short"
 
 
 class ShuttingDown(Unavailable):
@@ -154,6 +218,12 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.ModelError: (503, "A model cannot be used"),
     errors.ModelNotPrepared: (503, "A model is not prepared"),
     errors.ModelCorrupt: (503, "A model is damaged"),
+    errors.ModelTampered: (503, "A model is not what it should be"),
+    HostNotTrusted: (400, "The server is not called so"),
+    AuthError: (401, "A key is needed"),
+    ApiKeyMissing: (401, "The key is missing"),
+    ApiKeyInvalid: (401, "The key is not valid"),
+    RateLimited: (429, "Too many requests"),
     UploadError: (400, "The upload cannot be read"),
     NotMultipart: (415, "The body is not multipart/form-data"),
     MalformedUpload: (400, "The multipart body is malformed"),
@@ -165,12 +235,15 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     JobNotFound: (404, "There is no such job"),
     JobCancelled: (410, "The job was cancelled"),
     JobCrashed: (500, "The analysis failed repeatedly"),
-    JobNotDone: (409, "The job has no result"),
-    CorrectionsInvalid: (422, "The corrections are invalid"),
     LastEventIdInvalid: (400, "The Last-Event-ID is invalid"),
+    JobNotDone: (409, "The job is not done"),
+    CorrectionsNotFound: (404, "There are no corrections"),
+    CorrectionsInvalid: (422, "The corrections do not fit"),
+    CorrectionsTooManyBytes: (413, "The corrections are too large"),
     Unavailable: (503, "Not available now"),
     NotReady: (503, "Not ready"),
     QueueFull: (503, "The queue is full"),
+    MemoryShort: (503, "The server is short of memory"),
     ShuttingDown: (503, "Shutting down"),
     StorageFull: (507, "The disk is full"),
     StorageUnavailable: (503, "The photo cannot be stored"),
@@ -212,16 +285,30 @@ class ProblemResponse(JSONResponse):
 
     media_type = MEDIA_TYPE
 
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump(), problem.status, headers)
+        self.code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["problem_code"] = self.code  # whoever sends it, it is counted
+        await super().__call__(scope, receive, send)
+
 
 def row(error: type[HoldcheckError]) -> tuple[int, str]:
     """Status and title of an error's class."""
     return next(STATUS[base] for base in error.__mro__ if base in STATUS)
 
 
+def is_our_fault(code: str) -> bool:
+    """Whether an analysis that ended with this code failed for a reason that is not the client's."""
+    status, _ = row(_BY_CODE.get(code, HoldcheckError))
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
     """An error raised on purpose."""
     status, title = row(type(error))
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    headers = error.headers if isinstance(error, ServiceError) else None
     return _response(status, title, str(error), error.code, request_id, headers)
 
 
@@ -255,4 +342,4 @@ def _response(
         code=code,
         instance=f"urn:holdcheck:request:{request_id}",
     )
-    return ProblemResponse(problem.model_dump(), status, headers)
+    return ProblemResponse(problem, headers)

@@ -1,7 +1,8 @@
 """A job's folder: DATA_DIR/jobs/<id>/{inputs,interim,outputs}, for the server's user only.
 
 inputs/photo is deleted when the job ends, however it does: no photo outlives its analysis, and with it goes
-its EXIF. interim/events and outputs/{result,corrections}.json stay until the job expires or is deleted.
+its EXIF. interim/events and outputs/ stay until the job expires or is deleted: result.json, corrections.json,
+and where the server keeps corrections photo.jpg, a copy without metadata.
 """
 
 import errno
@@ -9,17 +10,22 @@ import logging
 import os
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from backend.errors import StorageFull, StorageUnavailable
+from backend.kept import MARK_NAME, KeptCorrections, read_mark
+from holdcheck.corrections import CORRECTIONS_NAME, PHOTO_NAME, RESULT_NAME
 
 log = logging.getLogger(__name__)
 
 OUTPUT_ALLOWANCE = 3 * 2**20
 """What a job may write beside its photo, bytes: 500 holds with their contours, and the events about them."""
 _FOLDERS = ("inputs", "interim", "outputs")
+_COPY_NAME = "copy.jpg"
+"""In inputs/, while the analysis runs; moved, and counted, when it is done."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -29,15 +35,19 @@ class JobFiles:
     Args:
         folder: DATA_DIR/jobs.
         max_bytes: what all folders may hold together.
+        kept: where corrections go that outlive their jobs.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, kept: KeptCorrections) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._kept = kept
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
+        """Corrections are written, kept or erased one at a time: nothing comes back after it was erased."""
         self._reserved = 0
         make_private(folder)
-        self._used = sum(_size(path) for path in folder.glob("*/*/*"))
+        self._used = sum(_counted(path) for path in folder.glob("*"))
 
     @property
     def used_bytes(self) -> int:
@@ -53,12 +63,7 @@ class JobFiles:
         """
         wanted = photo_bytes + OUTPUT_ALLOWANCE
         with self._lock:
-            needed = self._reserved + wanted + jobs_ahead * OUTPUT_ALLOWANCE
-            if self._used + needed > self._max_bytes:
-                raise StorageFull("The server keeps as much as it may (MAX_DATA_MB): try again later.", 60)
-            if self._free_bytes() < needed:
-                log.error("the disk is full: photos are refused")
-                raise StorageFull("The server's disk is full: try again later.", 60)
+            self._ensure_room(wanted + jobs_ahead * OUTPUT_ALLOWANCE)
             self._reserved += wanted
         try:
             yield
@@ -94,7 +99,14 @@ class JobFiles:
         return self._folder / job_id / "interim" / "events"
 
     def result(self, job_id: str) -> Path:
-        return self._folder / job_id / "outputs" / "result.json"
+        return self._folder / job_id / "outputs" / RESULT_NAME
+
+    def copy(self, job_id: str) -> Path:
+        """Where an analysis leaves a copy of the photo without its metadata."""
+        return self._folder / job_id / "inputs" / _COPY_NAME
+
+    def corrections(self, job_id: str) -> Path:
+        return self._folder / job_id / "outputs" / CORRECTIONS_NAME
 
     def write_result(self, job_id: str, result: bytes) -> None:
         """All of it or nothing, whenever the power goes.
@@ -107,41 +119,101 @@ class JobFiles:
             write_whole(path, result)
         self._add(len(result))
 
-    def corrections(self, job_id: str) -> Path:
-        return self._folder / job_id / "outputs" / "corrections.json"
+    def keep_copy(self, job_id: str) -> None:
+        """Keep the copy that the analysis made beside its result, if it made one and there is room."""
+        copy, kept = self.copy(job_id), self._kept_photo(job_id)
+        size = _size(copy)
+        if not size:
+            return
+        try:
+            with self._lock:
+                self._ensure_room(size)
+            before = _size(kept)
+            with storage_errors():
+                sync(copy)
+                copy.replace(kept)
+                sync(kept.parent)
+            self._add(size - before)
+        except (StorageFull, StorageUnavailable) as error:
+            log.warning("[CORRECTIONS] a photo cannot be kept for corrections: %s", error)
 
-    def write_corrections(self, job_id: str, corrections: bytes) -> None:
-        """Put them in the place of earlier ones: all of them or nothing.
+    def write_corrections(self, job_id: str, document: bytes, shared_by: str | None, jobs_ahead: int) -> None:
+        """All of them or nothing, in place of those before.
+
+        Args:
+            shared_by: the job's owner where training with them is allowed; else None.
+            jobs_ahead: analyses that have still to write their answers.
 
         Raises:
-            StorageFull, StorageUnavailable: the disk does not take them, or the job was just erased.
+            FileNotFoundError: the job is gone.
+            StorageFull, StorageUnavailable: the disk does not take them.
         """
         path = self.corrections(job_id)
-        before = _size(path)
-        with storage_errors():
-            write_whole(path, corrections)
-        self._add(len(corrections) - before)
+        mark = path.with_name(MARK_NAME)
+        with self._changing:
+            if not path.parent.is_dir():
+                raise FileNotFoundError(path)
+            with self._lock:
+                self._ensure_room(len(document) + jobs_ahead * OUTPUT_ALLOWANCE)
+            before = _size(path) + _size(mark)
+            try:
+                with storage_errors():
+                    # At no moment is more shared than was allowed.
+                    mark.unlink(missing_ok=True)
+                    write_whole(path, document)
+                    if shared_by is not None:
+                        write_whole(mark, shared_by.encode("ascii"))
+            finally:
+                self._add(_size(path) + _size(mark) - before)
 
     def add_events(self, size: int) -> None:
         """Count what went into a job's events."""
         self._add(size)
 
-    def drop_photo(self, job_id: str) -> None:
-        """Delete it if it is there. A disk that fails here hides no earlier error."""
-        photo = self.photo(job_id)
-        size = _size(photo)
-        try:
-            photo.unlink(missing_ok=True)
-        except OSError as error:
-            log.error("a photo could not be deleted: %s", error)
-            return
-        self._add(-size)
+    def drop_photo(self, job_id: str, *, done: bool) -> None:
+        """Delete it if it is there, and its copy unless that is kept beside the result of a job that is done.
+
+        A disk that fails here hides no earlier error.
+        """
+        self._add(-_drop(self.photo(job_id)))
+        _drop(self.copy(job_id))
+        if not (done and self._kept.open):
+            self._add(-_drop(self._kept_photo(job_id)))
 
     def erase(self, job_id: str) -> None:
-        """Delete all of a job, if it is there; what does not go is tried again at the next start."""
-        size = sum(_size(path) for path in (self._folder / job_id).glob("*/*"))
-        self.discard(job_id)
-        self._add(-size)
+        """Delete all of a job, if it is there, also what was kept for training from it.
+
+        What does not go is tried again at the next start.
+        """
+        with self._changing:
+            self._discard_counted(job_id)
+            self._kept.erase(job_id)
+
+    def expire(self, job_id: str) -> None:
+        """Delete a job whose time is over, except for corrections that may be kept for training."""
+        with self._changing:
+            job = self._folder / job_id
+            before = _counted(job)
+            self._kept.take(job_id, job / "outputs")
+            self.discard(job_id)
+            self._add(-before)
+
+    def erase_shared(self, job_id: str, owner: str) -> bool:
+        """Erase what a job that has expired left for training; False where there is nothing of that owner's.
+
+        Args:
+            job_id: as a client named it.
+        """
+        if not _is_ours(job_id):
+            return False
+        with self._changing:
+            # The first: expired, and not swept yet.
+            owners = (read_mark(self._folder / job_id / "outputs"), self._kept.owner(job_id))
+            if owner not in owners:
+                return False
+            self._discard_counted(job_id)
+            self._kept.erase(job_id)
+            return True
 
     def discard(self, job_id: str) -> None:
         """Delete an upload that never became a job: nothing of it was counted."""
@@ -153,6 +225,22 @@ class JobFiles:
     def job_ids(self) -> list[str]:
         """The names of all folders."""
         return [entry.name for entry in self._folder.iterdir() if entry.is_dir()]
+
+    def _kept_photo(self, job_id: str) -> Path:
+        return self._folder / job_id / "outputs" / PHOTO_NAME
+
+    def _discard_counted(self, job_id: str) -> None:
+        size = _counted(self._folder / job_id)
+        self.discard(job_id)
+        self._add(-size)
+
+    def _ensure_room(self, wanted: int) -> None:
+        needed = self._reserved + wanted
+        if self._used + needed > self._max_bytes:
+            raise StorageFull("The server keeps as much as it may (MAX_DATA_MB): try again later.", 60)
+        if self._free_bytes() < needed:
+            log.error("the disk is full: nothing more is taken")
+            raise StorageFull("The server's disk is full: try again later.", 60)
 
     def _free_bytes(self) -> int:
         with storage_errors():
@@ -232,6 +320,30 @@ def storage_errors() -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull("The server's disk is full: try again later.", 60) from None
         raise StorageUnavailable("The server cannot store photos now: try again later.", 60) from None
+
+
+def _is_ours(job_id: str) -> bool:
+    """Whether it is written as job ids are: such a name leads out of no folder."""
+    try:
+        return str(uuid.UUID(job_id)) == job_id
+    except ValueError:
+        return False
+
+
+def _drop(file: Path) -> int:
+    """Delete it if it is there; answers the bytes that went."""
+    size = _size(file)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("a photo could not be deleted: %s", error)
+        return 0
+    return size
+
+
+def _counted(job: Path) -> int:
+    """Bytes of a job's folder."""
+    return sum(_size(path) for path in job.glob("*/*") if path.name != _COPY_NAME)
 
 
 def _size(path: Path) -> int:

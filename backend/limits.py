@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import UploadTimedOut
-from holdcheck.errors import PhotoTooManyBytes
+from holdcheck.errors import HoldcheckError, PhotoTooManyBytes
 
 ENVELOPE_BYTES = 64 * 1024
 """Boundaries, part headers and small fields around the photo."""
@@ -20,35 +20,36 @@ _LINGER_S = 1.0
 _LINGER_BYTES = 2 * 2**20
 
 
-async def capped_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+async def capped_body(
+    request: Request, cap: int, too_many: HoldcheckError, time_limit_s: float | None = None
+) -> AsyncIterator[bytes]:
     """The body's chunks.
 
     Raises:
-        PhotoTooManyBytes: it declares, or turns out to hold, more than `max_bytes` and its envelope.
-        UploadTimedOut: nothing comes, or too slowly.
+        too_many: it declares, or turns out to hold, more than `cap` bytes.
+        UploadTimedOut: nothing comes, or not all of it in `time_limit_s` (UPLOAD_TIMEOUT_S).
     """
-    cap = max_bytes + ENVELOPE_BYTES
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > cap:
-        raise too_many_bytes(max_bytes)
+        raise too_many
     received = 0
-    async for chunk in _timed_stream(request):
+    async for chunk in _timed_stream(request, time_limit_s or UPLOAD_TIMEOUT_S):
         received += len(chunk)
         if received > cap:
-            raise too_many_bytes(max_bytes)
+            raise too_many
         yield chunk
 
 
-async def _timed_stream(request: Request) -> AsyncIterator[bytes]:
+async def _timed_stream(request: Request, time_limit_s: float) -> AsyncIterator[bytes]:
     chunks = request.stream()
     now = asyncio.get_running_loop().time
-    end = now() + UPLOAD_TIMEOUT_S
+    end = now() + time_limit_s
     while True:
         try:
             async with asyncio.timeout_at(min(now() + CHUNK_TIMEOUT_S, end)):
                 chunk = await anext(chunks, None)
         except TimeoutError:
-            raise UploadTimedOut("The upload stopped, or is too slow: send the photo again.") from None
+            raise UploadTimedOut("The upload stopped, or is too slow: send it again.") from None
         if chunk is None:
             return
         yield chunk

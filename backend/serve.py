@@ -13,12 +13,15 @@ import uvicorn
 
 from backend import __version__, logs
 from backend.app import create_app
+from backend.connections import Connection
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import StoreUnusable
 
 log = logging.getLogger(__name__)
 
+CHANGED_MODEL = os.EX_CONFIG
+"""Exit status where a model file is not what its manifest says: a restart alone will not help."""
 _STUCK_S = 1
 """What the running analysis may take beyond the grace time to reach its next batch, where it stops."""
 
@@ -33,8 +36,14 @@ class _Server(uvicorn.Server):
         self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force)
         self._watchdog.daemon = True
 
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._service.must_stop
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        log.info("shutting down: the running analysis may finish, those that wait go on after the next start")
+        if not self._service.must_stop:
+            log.info(
+                "shutting down: the running analysis may finish, those that wait go on after the next start"
+            )
         # A thread inside a decoder cannot be stopped, and the interpreter would wait for it without bound.
         self._watchdog.start()
         self._service.jobs.drain(self._grace_s)
@@ -62,20 +71,22 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # TRUSTED_PROXIES decides, in backend/app.py
+        workers=1,
         timeout_graceful_shutdown=grace_s,
     )
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
-    _Server(config, app.state.service, grace_s).run([listener])
-    return 0
+    service: Service = app.state.service
+    _Server(config, service, grace_s).run([listener])
+    return _refuse(str(service.load_error), CHANGED_MODEL) if service.must_stop else 0
 
 
 def _refuse(reason: str, status: int) -> int:
@@ -84,7 +95,7 @@ def _refuse(reason: str, status: int) -> int:
 
 
 def _end_by_force() -> None:
-    # Its job stays in the store as running: the next start counts that as a crash.
+    # Its job was put back when the end began: the next start runs it again.
     log.error("the running analysis does not end: the process ends without it")
     os._exit(1)
 
@@ -109,6 +120,11 @@ def _greet(settings: ServiceSettings, listener: socket.socket) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{listener.getsockname()[1]}"
     log.info("holdcheck %s listens on %s, describes itself at %s/docs", __version__, url, url)
+    keys = len(settings.keys)
     sample = min(Path("samples").glob("*.jpg"), default="PHOTO.jpg")
-    log.info("try: curl -N -F image=@%s %s/api/analyze-stream", sample, url)
-    log.info("open to everybody who can reach it: this version has no keys")
+    header = "-H 'X-API-Key: KEY' " if keys else ""
+    log.info("try: curl -N %s-F image=@%s %s/api/analyze-stream", header, sample, url)
+    if keys:
+        log.info("closed: opens to %d %s (API_KEYS)", keys, "key" if keys == 1 else "keys")
+    else:
+        log.info("open to everybody who can reach it: API_KEYS is empty")

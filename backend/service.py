@@ -1,13 +1,21 @@
 """What the requests share: one object instead of module globals."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from backend.census import Census
+from backend.corrections import CorrectionDesk
 from backend.engine import Engine
-from backend.errors import QueueFull
+from backend.errors import NotReady, QueueFull
 from backend.jobs import Jobs
+from backend.metrics import Metrics, Standing
 from backend.settings import ServiceSettings
+from backend.watch import Watch
+from holdcheck import memory
+from holdcheck.classifier import ModelInfo
+from holdcheck.registry import Models
 
 _SPARE_UPLOADS = 4
 """So many more may arrive than the queue has places: some will be refused, and phones are slow."""
@@ -18,9 +26,51 @@ class Service:
     settings: ServiceSettings
     engine: Engine
     jobs: Jobs
+    watch: Watch
     load_error: str | None = None
     """Why the engine could not even start; models that are merely missing say so themselves."""
+    must_stop: bool = False
+    """Whether that is a reason not to run at all."""
     uploading: int = 0
+    corrections: CorrectionDesk = field(default_factory=CorrectionDesk)
+    started_at: float = field(default_factory=time.monotonic)
+    _census: Census = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._census = Census(self.jobs.counts)
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.watch.metrics
+
+    def not_ready(self) -> NotReady | None:
+        """Why no photos should be sent here now; None where nothing speaks against it."""
+        models = self.engine.models
+        if models is None:
+            return NotReady(self.load_error or "The models are loading: try again in a moment.", 1)
+        if not models.ready:
+            return NotReady(models.error_reason or "There is no detector.", 60)
+        return self.watch.problem()
+
+    async def standing(self) -> Standing:
+        """How the service stands now. It waits neither for an analysis nor, beyond a tenth of a second, for
+        the disk."""
+        jobs = await self._census.take()
+        load = self.jobs.load()
+        return Standing(
+            ready=self.not_ready() is None,
+            stuck=self.watch.stuck,
+            jobs=jobs,
+            queue_length=load.waiting,
+            queue_limit=self.settings.max_queue,
+            running=load.running,
+            uploads=self.uploading,
+            data_bytes=self.jobs.files.used_bytes,
+            data_limit_bytes=self.settings.max_data_bytes,
+            memory=memory.snapshot(),
+            container_mb=memory.container_mb(),
+            models=_models(self.engine.models),
+        )
 
     @contextmanager
     def upload(self, expected_bytes: int, *, known: bool) -> Iterator[None]:
@@ -30,13 +80,15 @@ class Service:
             known: it has a job already, and needs no place.
 
         Raises:
-            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; StorageFull when its photo
-                or answer would not fit.
+            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; MemoryShort;
+                StorageFull when its photo or answer would not fit.
         """
         if not known:
             self.jobs.admit()
         load = self.jobs.load()
         ahead = load.running + load.waiting
+        if not known and not ahead:
+            self.engine.ensure_memory()
         if self.uploading >= _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead):
             raise QueueFull(f"{self.uploading} photos are arriving already: try again in a moment.")
         self.uploading += 1
@@ -45,3 +97,8 @@ class Service:
                 yield
         finally:
             self.uploading -= 1
+
+
+def _models(models: Models | None) -> list[tuple[str, ModelInfo]]:
+    parts = {"detector": models.detector, "classifier": models.classifier} if models else {}
+    return [(component, part.info) for component, part in parts.items() if part is not None]

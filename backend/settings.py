@@ -7,6 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from backend.addresses import parse_networks
+from backend.auth import parse_keys
+from backend.hosts import parse_hosts
+from backend.rate_limit import Limit, parse_limits
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
 
@@ -49,10 +53,21 @@ class ServiceSettings(Settings):
     """An analysis that runs longer ends at its next batch."""
     job_ttl_s: float = Field(3600, gt=0, le=604800)
     """How long a job's result and events are kept after its end. Its photo is deleted when it ends."""
+    keep_corrections: bool = False
+    """Keep, beyond their jobs, the photos whose climbers put the answer right and allow training with them:
+    a copy without metadata of each photo is then kept as long as its result."""
     api_keys: SecretStr = SecretStr("")
-    """Not in this version: a value stops the start, so that nobody believes the service to be locked."""
-    rate_limit: str = ""
-    """Not in this version: a value stops the start."""
+    """Keys that open the service, separated by commas, each of 16 or more visible ASCII characters. Empty:
+    it is open to everybody who can reach it."""
+    rate_limit: Annotated[tuple[Limit, ...], NoDecode, BeforeValidator(parse_limits)] = ()
+    """Photos that one key, or without keys one address, may send, like `30/minute`; several are separated by
+    `;`. Beyond it 429. Empty: as many as the queue takes, for a whole gym may share one address."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_networks)] = ()
+    """Addresses and networks of proxies in front, separated by commas: only what comes from them is believed
+    to be forwarded, by X-Forwarded-For and X-Forwarded-Proto. Empty: nobody."""
+    trusted_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_hosts)] = ()
+    """Names by which the server may be called, separated by commas; `*.example.org` is all below it. Empty:
+    any, because nothing is built from the name, and a server on a home network has many."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     """Origins whose pages may call the service, separated by commas. Empty: none but its own."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
@@ -63,12 +78,11 @@ class ServiceSettings(Settings):
     @classmethod
     def load(cls, **overrides: Any) -> Self:
         settings = super().load(**overrides)
-        if settings.api_keys.get_secret_value():
-            raise SettingsError("API_KEYS=(hidden): not available in this version; leave it empty")
-        if settings.rate_limit:
-            raise SettingsError(
-                f"RATE_LIMIT={settings.rate_limit!r}: not available in this version; leave it empty"
-            )
+        try:
+            parse_keys(settings.api_keys.get_secret_value())
+        except ValueError as error:
+            # Not by a validator of the field, whose message would carry the value.
+            raise SettingsError(f"API_KEYS=(hidden): {error}") from None
         if settings.max_data_mb < settings.max_upload_mb + _LEAST_BESIDE_A_PHOTO_MB:
             raise SettingsError(
                 f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least MAX_UPLOAD_MB and "
@@ -77,6 +91,10 @@ class ServiceSettings(Settings):
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
         return settings
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return parse_keys(self.api_keys.get_secret_value())
 
     @property
     def max_data_bytes(self) -> int:

@@ -103,6 +103,10 @@ class JobStore(Protocol):
         """Every job that is known, expired ones included."""
         ...
 
+    async def counts(self) -> dict[Status, int]:
+        """How many jobs there are of each status; one that none has is left out."""
+        ...
+
     async def recent_durations(self, count: int) -> list[float]:
         """Seconds that the latest finished jobs took, newest first."""
         ...
@@ -222,6 +226,10 @@ class SqliteStore:
 
     async def statuses(self) -> dict[str, Status]:
         query = "SELECT id, status FROM jobs"
+        return await self._call(lambda connection: dict(connection.execute(query).fetchall()))
+
+    async def counts(self) -> dict[Status, int]:
+        query = "SELECT status, count(*) FROM jobs GROUP BY status"
         return await self._call(lambda connection: dict(connection.execute(query).fetchall()))
 
     async def recent_durations(self, count: int) -> list[float]:

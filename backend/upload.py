@@ -100,6 +100,7 @@ class Upload:
 
     fields: dict[str, str]
     sha256: str
+    photo_bytes: int
 
 
 async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Upload:
@@ -134,14 +135,15 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Uploa
     if not form.photo_bytes:
         raise EmptyPhoto("The photo has no bytes: choose it again and resend it.")
     fields = {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
-    return Upload(fields, digest.hexdigest())
+    return Upload(fields, digest.hexdigest(), form.photo_bytes)
 
 
 async def _feed(
     request: Request, form: _Form, parser: MultipartParser, write: Callable[[bytes], Awaitable[None]]
 ) -> None:
     received = 0
-    async for chunk in capped_body(request, form.max_bytes):
+    too_many = too_many_bytes(form.max_bytes)
+    async for chunk in capped_body(request, form.max_bytes + ENVELOPE_BYTES, too_many):
         received += len(chunk)
         parser.write(chunk)
         if received - form.photo_bytes > ENVELOPE_BYTES:

@@ -8,11 +8,8 @@ Exits 1 where a promise is broken.
 import argparse
 import io
 import json
-import os
 import random
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,15 +25,17 @@ from typing import Any
 import httpx
 from PIL import Image
 
+from bench.account import rows
+from bench.promises import Promises
+from bench.server import FAKES, Server, end_servers_too
+
 _CLIENTS = 3
-_START_S = 180.0
-"""A busy machine stretches a start of one second a lot."""
 _END_S = 600.0
 _WHILE_STARTING = 0.2
 """So many of the kills hit a server that is not ready yet."""
 _SPREAD_S = 4.0
 """The others come within so many seconds of its being ready."""
-_FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "CLIP_BATCH_SIZE": "1"}
+_SETTINGS = {**FAKES, "JOB_TTL_S": "86400"}
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ class Followed:
 
 
 @dataclass(slots=True)
-class Report:
+class Report(Promises):
     """What came of it; `broken` says which promises were."""
 
     kills: int = 0
@@ -63,57 +62,6 @@ class Report:
     set_aside: int = 0
     restarted: int = 0
     """Jobs whose steps began again after a kill."""
-    broken: list[str] = field(default_factory=list)
-
-    def expect(self, holds: bool, what: str) -> None:
-        if not holds:
-            self.broken.append(what)
-
-
-class Victim:
-    """The real server on a port of its own, started again after each kill."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self._log = (folder / "log").open("wb")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "backend", "--port", str(self._port)],
-            env={**os.environ, **_FAKES, "DATA_DIR": str(self.data), "JOB_TTL_S": "86400"},
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
-            assert self._process is not None
-            if self._process.poll() is not None:
-                raise SystemExit(f"kill: the server stopped by itself: {self._log.name}")
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)
-        raise SystemExit("kill: the server does not get ready")
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.terminate()
-        self._log.close()
-        return self._process.wait(60)
 
 
 class Client(threading.Thread):
@@ -175,7 +123,14 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[int, str, int]]:
 def run(kills: int, seed: int, folder: Path, spread_s: float = _SPREAD_S) -> Report:
     """Kill that often, let the rest finish, and look at everything."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    victim, enough = Victim(folder), threading.Event()
+    victim = Server(folder, _SETTINGS)
+    with ExitStack() as stack:
+        stack.push(victim)  # whatever happens, it ends
+        return _run(kills, rng, victim, spread_s)
+
+
+def _run(kills: int, rng: random.Random, victim: Server, spread_s: float) -> Report:
+    enough = threading.Event()
     clients = [Client(victim.url, _photo(number), enough) for number in range(_CLIENTS)]
     victim.start()
     for client in clients:
@@ -203,13 +158,13 @@ def run(kills: int, seed: int, folder: Path, spread_s: float = _SPREAD_S) -> Rep
     return report
 
 
-def _judge(report: Report, jobs: list[Followed], victim: Victim) -> None:
+def _judge(report: Report, jobs: list[Followed], victim: Server) -> None:
     report.jobs = len(jobs)
-    with _rows(victim.data / "jobs.sqlite3") as rows:
+    with rows(victim.data / "jobs.sqlite3") as kept:
         report.expect(
-            Counter(job.key for job in jobs) == Counter(row["idempotency_key"] for row in rows), "keys"
+            Counter(job.key for job in jobs) == Counter(row["idempotency_key"] for row in kept), "keys"
         )
-        by_id = {row["id"]: row for row in rows}
+        by_id = {row["id"]: row for row in kept}
     folders = {path.name for path in (victim.data / "jobs").iterdir()}
     report.expect(
         folders == by_id.keys(), f"folders without a job, or jobs without one: {folders ^ by_id.keys()}"
@@ -245,13 +200,6 @@ def _judge_job(report: Report, job: Followed, row: sqlite3.Row | None, url: str)
         report.expect(told == ("failed", "job_crashed", 2), f"{name}: {told}")
 
 
-@contextmanager
-def _rows(file: Path) -> Iterator[list[sqlite3.Row]]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        yield connection.execute("SELECT * FROM jobs").fetchall()
-
-
 def _photo(number: int) -> bytes:
     file = io.BytesIO()
     Image.linear_gradient("L").resize((320, 240 + number)).convert("RGB").save(file, "JPEG")
@@ -263,6 +211,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    end_servers_too()
     with tempfile.TemporaryDirectory(prefix="holdcheck-kill-") as folder:
         report = run(arguments.kills, arguments.seed, Path(folder))
     print(

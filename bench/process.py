@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_SAMPLE_EVERY_S = 0.005
+_SAMPLE_EVERY_S = 0.002
 
 
 def status_mib(pid: int | str, name: str) -> float:

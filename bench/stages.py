@@ -9,7 +9,7 @@ import httpx
 
 from bench.inputs import random_models, wall_photos
 from bench.process import status_mib
-from bench.service import running_server
+from bench.service import default_server
 
 _SHOWN = {"detection", "detection_complete", "clustering_complete", "complete"}
 _FIGURES = ("VmRSS", "RssAnon", "RssFile", "VmHWM")
@@ -20,14 +20,14 @@ def main() -> None:
     print(f"| {'stage':24s} | RSS | anonymous | of files | peak so far |")
     print("| --- | ---: | ---: | ---: | ---: |")
     with (
-        tempfile.TemporaryDirectory() as data,
-        running_server(random_models(), Path(data)) as (process, url, _),
+        tempfile.TemporaryDirectory() as folder,
+        default_server(random_models(), Path(folder)) as server,
     ):
-        _print_row("ready", process.pid)
+        _print_row("ready", server.pid)
         for number, photo in enumerate(wall_photos()[:2], start=1):
-            for event in _stream(url, photo):
+            for event in _stream(server.url, photo):
                 if event["step"] in _SHOWN or _is_halfway(event):
-                    _print_row(f"photo {number}: {event['step']}", process.pid)
+                    _print_row(f"photo {number}: {event['step']}", server.pid)
 
 
 def _is_halfway(event: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m holdcheck`: analyse a photo, prepare models, evaluate them, and check the set-up."""
+"""`python -m holdcheck`: analyse photos, prepare and evaluate models, export corrections, check a set-up."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from holdcheck import export_corrections
 from holdcheck.errors import HoldcheckError
 from holdcheck.evaluate import command as evaluate_command
 from holdcheck.result import Result
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate_command.add_arguments(evaluate)
     evaluate.set_defaults(command=evaluate_command.run)
 
+    export = commands.add_parser(
+        "export-corrections", help="write what climbers put right and shared as a set to train on"
+    )
+    export_corrections.add_arguments(export)
+    export.set_defaults(command=_export_corrections)
+
     doctor = commands.add_parser("doctor", help="say what is installed, prepared and left to do")
     doctor.set_defaults(command=_doctor)
     return parser
@@ -118,6 +125,10 @@ def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
 
     prepare.run(parsed.clip, parsed.yolo, parsed.random_weights, settings, print)
     return 0
+
+
+def _export_corrections(parsed: argparse.Namespace, _settings: Settings) -> int:
+    return export_corrections.run(parsed, print)
 
 
 def _doctor(_parsed: argparse.Namespace, settings: Settings) -> int:

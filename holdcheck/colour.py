@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from holdcheck.classifier import COLOURS, UNKNOWN
 from holdcheck.errors import ModelCorrupt
+from holdcheck.manifest import listed_file
 from holdcheck.result import Colour
 
 MODEL = Path(__file__).parent / "models" / "colour-lab" / "colour-lab.npz"
@@ -91,7 +92,7 @@ def warm_up() -> None:
     """Pay now what the first hold of the first photo would: OpenCV's Lab tables, and reading the weights.
 
     Raises:
-        ModelCorrupt: the bundled weights cannot be read.
+        ModelCorrupt: the bundled weights cannot be read, or were changed (ModelTampered).
     """
     pool_weight("")
     square = np.zeros((8, 8, 3), dtype=np.uint8)
@@ -102,7 +103,7 @@ def lab_probabilities(stats: Sequence[ColourStats]) -> NDArray[np.float32]:
     """Name colours from Lab statistics alone: N holds -> (N, 13) calibrated probabilities, order of COLOURS.
 
     Raises:
-        ModelCorrupt: the bundled weights cannot be read.
+        ModelCorrupt: the bundled weights cannot be read, or were changed (ModelTampered).
     """
     if not stats:
         return np.empty((0, len(COLOURS)), dtype=np.float32)
@@ -182,10 +183,10 @@ def load_model() -> LabModel:
     """The bundled weights, read once.
 
     Raises:
-        ModelCorrupt: they cannot be read.
+        ModelCorrupt: they cannot be read, or were changed (ModelTampered).
     """
     try:
-        with np.load(MODEL) as arrays:
+        with np.load(listed_file(MODEL)) as arrays:
             return LabModel(**arrays)
     except (OSError, ValueError, TypeError) as error:
         raise ModelCorrupt(f"{MODEL} cannot be read ({error}); reinstall holdcheck") from None
@@ -194,7 +195,7 @@ def load_model() -> LabModel:
 @cache
 def _pools() -> dict[str, float]:
     try:
-        fitted = json.loads(POOLS.read_text(encoding="utf-8"))
+        fitted = json.loads(listed_file(POOLS).read_text(encoding="utf-8"))
         return {str(clip): float(weight) for clip, weight in fitted.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelCorrupt(f"{POOLS} cannot be read ({error}); reinstall holdcheck") from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdcheck import memory, registry
+from holdcheck.errors import ModelTampered
 from holdcheck.manifest import slug
 from holdcheck.settings import Settings
 
@@ -29,7 +30,10 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _models(settings: Settings) -> list[Finding]:
-    models = registry.load(settings)
+    try:
+        models = registry.load(settings)
+    except ModelTampered as error:
+        return [Finding(False, str(error))]
     found = [
         Finding(not info.is_dummy, f"model {info.name} ({info.precision}, from {info.source})")
         for info in models.infos

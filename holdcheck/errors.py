@@ -13,7 +13,8 @@ HoldcheckError
  |    `-- PhotoNeedsTooMuchMemory its decode would not fit what the container has left
  |-- ModelError                   a model cannot be used
  |    |-- ModelNotPrepared        no artefact of that name; prepare makes it
- |    |-- ModelCorrupt            an artefact does not match its manifest
+ |    |-- ModelCorrupt            an artefact cannot be read, or is not what was expected
+ |    |    `-- ModelTampered      a file is another one than its manifest says: nothing starts with it
  |    `-- PrepareError            prepare could not make an artefact; the old one is untouched
  `-- AnalysisCancelled            somebody asked for the analysis to stop
 
@@ -80,6 +81,10 @@ class ModelNotPrepared(ModelError):
 
 class ModelCorrupt(ModelError):
     code = "model_corrupt"
+
+
+class ModelTampered(ModelCorrupt):
+    code = "model_tampered"
 
 
 class PrepareError(ModelError):

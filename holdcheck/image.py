@@ -1,5 +1,6 @@
 """From a photo's bytes to upright RGB pixels: sniffed, limited, decoded at a reduced scale."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from holdcheck import memory
 from holdcheck.errors import (
     CorruptPhoto,
     EmptyPhoto,
@@ -25,7 +27,14 @@ __all__ = ["PhotoHeader", "WallImage", "decode", "estimate_decode_mib", "probe"]
 
 MIN_SIDE = 64
 """Pixels below which no hold can be told on a wall; the detector would invent some."""
+MAX_SIDE = 65_535
+"""What a JPEG can have at most; others can say billions."""
 _BAND_ROWS = 128
+SLACK_MIB = 32
+"""What a decode may reserve beyond its estimate where so much is there: threads that start meanwhile reserve
+stacks, and some of what decoders reserve they never touch. A file that lies can take it."""
+_LEAST_SLACK_MIB = 8
+_COPY_QUALITY = 90
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,7 +67,7 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
     Raises:
         EmptyPhoto, UnsupportedPhoto, TruncatedPhoto, CorruptPhoto: what the file is instead of a photo.
         PhotoTooSmall: less than MIN_SIDE on a side.
-        PhotoTooManyPixels: more than `max_megapixels`.
+        PhotoTooManyPixels: more than `max_megapixels`, or than MAX_SIDE on a side.
     """
     with path.open("rb") as file:
         start = file.read(SNIFFED_BYTES)
@@ -73,6 +82,10 @@ def probe(path: Path, max_megapixels: float) -> PhotoHeader:
         raise PhotoTooSmall(
             f"The photo has {header.width} x {header.height} pixels; "
             f"at least {MIN_SIDE} on each side are needed."
+        )
+    if max(header.width, header.height) > MAX_SIDE:
+        raise PhotoTooManyPixels(
+            f"The photo has {header.width} x {header.height} pixels; at most {MAX_SIDE} on a side are taken."
         )
     if header.megapixels > max_megapixels:
         raise PhotoTooManyPixels(
@@ -99,9 +112,10 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     if available_mib is not None and needed > available_mib:
         raise PhotoNeedsTooMuchMemory(_too_much(header, needed, available_mib))
     try:
-        picture = decoder.decode(path, header, max_side)
-        if header.orientation in _UPRIGHT:
-            picture = picture.transpose(_UPRIGHT[header.orientation])
+        with memory.at_most(_allowed_mib(needed, available_mib)):
+            picture = decoder.decode(path, header, max_side)
+            if header.orientation in _UPRIGHT:
+                picture = picture.transpose(_UPRIGHT[header.orientation])
     except PhotoError:
         raise
     except MemoryError:
@@ -109,6 +123,23 @@ def decode(path: Path, max_side: int, max_megapixels: float, available_mib: floa
     except Exception as error:  # decoders raise whatever comes up inside them
         raise _explain(error, header) from error
     return WallImage(_to_array(picture), header.width, header.height)
+
+
+def _allowed_mib(needed: float, available: float | None) -> float:
+    """Where a file lies about itself, its decoder is to fail, and not the server."""
+    most = needed + SLACK_MIB
+    return most if available is None else max(needed + _LEAST_SLACK_MIB, min(most, available))
+
+
+def save_copy(wall: WallImage, target: Path) -> None:
+    """Write the working copy as a JPEG that only its owner can read, without any of the photo's metadata.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        Image.fromarray(wall.pixels).save(file, "JPEG", quality=_COPY_QUALITY)
 
 
 def _to_array(picture: Image.Image) -> NDArray[np.uint8]:

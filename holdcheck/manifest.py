@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from holdcheck.errors import ModelCorrupt, ModelNotPrepared
+from holdcheck.errors import ModelCorrupt, ModelNotPrepared, ModelTampered
+from holdcheck.settings import BUNDLED_MODELS
 
 MANIFEST_NAME = "manifest.json"
 
@@ -93,18 +94,71 @@ class Manifest(_Strict):
             raise ModelCorrupt(f"{path} is not a manifest of format 1: {error.errors()[0]['msg']}") from None
 
 
-def checked_file(folder: Path, record: FileRecord) -> Path:
-    """The path of a manifest's file, after its size and sha256 were compared.
+class FileList(_Strict):
+    """The `manifest.json` of a folder with model files but without an artefact: what each file is to be."""
+
+    format: Literal[1] = 1
+    files: tuple[FileRecord, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `folder/manifest.json`.
+
+        Raises:
+            ModelCorrupt: there is none, or it is no list.
+        """
+        path = folder / MANIFEST_NAME
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            raise ModelCorrupt(f"{path} does not say what lies beside it; {_remedy(path)}") from None
+
+
+def listed_file(path: Path) -> Path:
+    """The same path, after its sha256 was compared with that in the FileList beside it.
 
     Raises:
-        ModelCorrupt: it is missing, or is not the file that the manifest describes.
+        ModelCorrupt: it is missing, or nothing says what it is to be.
+        ModelTampered: it is not the file that the list describes.
+    """
+    for record in FileList.read(path.parent).files:
+        if record.path == path.name:
+            return checked_file(path.parent, record)
+    raise ModelCorrupt(f"{path.parent / MANIFEST_NAME} does not name {path.name}; {_remedy(path)}")
+
+
+def checked_file(folder: Path, record: FileRecord) -> Path:
+    """The path of a manifest's file, after its sha256 was compared.
+
+    Raises:
+        ModelCorrupt: it is missing.
+        ModelTampered: it is not the file that the manifest describes.
     """
     path = folder / Path(record.path).name  # a name, never a way out of the folder
     if not path.is_file():
-        raise ModelCorrupt(f"{path} is missing; prepare it again")
-    if path.stat().st_size != record.bytes or sha256(path) != record.sha256:
-        raise ModelCorrupt(f"{path} does not match its manifest's sha256; prepare it again")
+        raise ModelCorrupt(f"{path} is missing; {_remedy(path)}")
+    require_sha256(path, record.sha256)
     return path
+
+
+def require_sha256(path: Path, expected: str) -> None:
+    """Compare a file with what its manifest says.
+
+    Raises:
+        ModelTampered: it is another one.
+    """
+    found = sha256(path)
+    if found != expected:
+        raise ModelTampered(
+            f"{path} is not the file that its manifest describes: its sha256 is {found[:12]}..., "
+            f"expected {expected[:12]}...; {_remedy(path)}"
+        )
+
+
+def _remedy(path: Path) -> str:
+    if path.is_relative_to(BUNDLED_MODELS):
+        return "reinstall holdcheck"
+    return "restore it, or prepare it again with `python -m holdcheck prepare`"
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ cache counts towards a cgroup's usage but the kernel drops it before it kills, s
 
 import ctypes
 import logging
+import math
 import resource
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,16 @@ def snapshot(root: Path = _ROOT) -> MemoryUsage:
     )
 
 
+def container_mb(root: Path = _ROOT) -> float | None:
+    """What is charged to the group whose limit is `limit_mb`, or where none has one to this process's own:
+    MiB, page cache included, so that it may stand at the limit for long without harm (`available_mb` leaves
+    that out). None where there are no memory cgroups."""
+    groups = _groups(root)
+    tightest = min(groups, key=lambda group: group.limit() or math.inf, default=None)
+    charged = tightest.charged() if tightest is not None else None
+    return None if charged is None else round(charged / _MIB, 1)
+
+
 def reset_peak() -> bool:
     """Make `peak_mb` start again from the RSS of now (Linux only); False where that is not possible."""
     try:
@@ -90,6 +101,31 @@ def trim() -> None:
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
+
+
+@contextmanager
+def at_most(mib: float) -> Iterator[None]:
+    """Let this process's data grow by no more inside the block (Linux 4.7 and later; elsewhere nothing).
+
+    An allocation beyond it fails as it does on a full machine: what asks for it gets a MemoryError or gives
+    up, and nobody is killed. It counts what is reserved, the stacks of new threads among it, and it
+    counts for all threads.
+
+    Args:
+        mib: what may come on top of what is there now.
+    """
+    data = _fields(_ROOT / "proc/self/status").get("VmData")
+    if data is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = data * 1024 + int(mib * _MIB)
+    within = [limit, *(known for known in (soft, hard) if known != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(within), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextmanager
@@ -162,13 +198,17 @@ class _Group:
         limits = [int(value) for value in values if value.isdigit()]
         return min((limit for limit in limits if 0 < limit < _NO_LIMIT), default=None)
 
+    def charged(self) -> int | None:
+        """Bytes charged to the group; None where it does not say, as the root of cgroup v2."""
+        text = _read(self.folder / ("memory.current" if self.v2 else "memory.usage_in_bytes")).strip()
+        return int(text) if text.isdigit() else None
+
     def held(self) -> int:
         """Bytes charged to the group that the kernel cannot simply drop."""
-        usage = _read(self.folder / ("memory.current" if self.v2 else "memory.usage_in_bytes")).strip()
         stat = _fields(self.folder / "memory.stat")
         prefix = "" if self.v2 else "total_"  # v1's plain figures leave out the groups below
         cache = stat.get(f"{prefix}inactive_file", 0) + stat.get(f"{prefix}active_file", 0)
-        return max(0, int(usage or 0) - cache)
+        return max(0, (self.charged() or 0) - cache)
 
 
 def _groups(root: Path) -> tuple[_Group, ...]:

@@ -32,6 +32,8 @@ Step = Literal[
     "result_problems",
     "complete",
 ]
+Stage = Literal["decode", "detection", "masks", "tags", "colour", "clip", "grouping", "analysis"]
+"""What `timings_ms` of a result names."""
 _CLUSTERING_PROGRESS = (30, 75)
 """Progress at the first and after the last batch of crops: most of an analysis's time."""
 
@@ -60,19 +62,22 @@ def analyze(
     job_id: str,
     wall_angle: WallAngle | None = None,
     should_stop: Callable[[], bool] = never,
+    on_decoded: Callable[[WallImage], None] | None = None,
 ) -> Iterator[StageEvent]:
     """Analyse one photo; the last event, `complete`, carries the Result.
 
     Args:
         photo: the photo's file, in any accepted format.
         should_stop: asked between stages and batches; True ends the analysis.
+        on_decoded: given the working copy before anything is looked for: what it takes is back before the
+            detector's activations come, which are larger.
 
     Raises:
         PhotoError: the photo cannot be analysed.
         ModelNotPrepared: there is no detector.
         AnalysisCancelled: `should_stop` said so.
     """
-    for event in _Analysis(photo, models, settings, job_id, wall_angle).run():
+    for event in _Analysis(photo, models, settings, job_id, wall_angle, on_decoded).run():
         yield event
         if should_stop():
             raise AnalysisCancelled("the analysis was cancelled")
@@ -87,6 +92,7 @@ class _Analysis:
     settings: Settings
     job_id: str
     wall_angle: WallAngle | None
+    on_decoded: Callable[[WallImage], None] | None
     timings_ms: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Iterator[StageEvent]:
@@ -131,6 +137,8 @@ class _Analysis:
                 max_megapixels=self.settings.max_image_megapixels,
                 available_mib=memory.snapshot().available_mb,
             )
+        if self.on_decoded is not None:
+            self.on_decoded(wall)
         with self._timed("detection"):
             found = detector.detect(wall.pixels)
         with self._timed("masks"):
@@ -205,7 +213,7 @@ class _Analysis:
         )
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def _timed(self, stage: Stage) -> Iterator[None]:
         start = time.perf_counter()
         try:
             yield

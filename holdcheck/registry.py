@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import numpy as np
 
 from holdcheck import colour, memory
 from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
 from holdcheck.detector import Detector, FakeDetector
-from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared
+from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared, ModelTampered
 from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
 from holdcheck.result import ComponentStatus
 from holdcheck.runtime import mapping
@@ -55,7 +56,14 @@ class Models:
 
 
 def load(settings: Settings) -> Models:
-    """Load and warm the detector and the classifier. Never downloads, never raises for a missing model."""
+    """Load and warm the detector and the classifier. Never downloads, never raises for a missing model.
+
+    Raises:
+        ModelTampered: a file is not the one that its manifest describes. Whatever it is now, nobody chose it.
+        ModelCorrupt: the bundled colour model cannot be read.
+    """
+    # OpenCV would start a thread for each core, whatever the settings say.
+    cv2.setNumThreads(settings.omp_num_threads)
     detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings))
     if detector is None:
         log.warning("there is no detector: %s", detector_problem)
@@ -94,6 +102,8 @@ def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str 
     try:
         with memory.log_delta(name):
             return make(), None
+    except ModelTampered:
+        raise
     except ModelError as error:
         return None, str(error)
 

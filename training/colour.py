@@ -22,6 +22,7 @@ from holdcheck import colour
 from holdcheck.classifier import COLOURS
 from holdcheck.colour import LabModel
 from holdcheck.colour_score import ColourScore, figures, log_loss
+from holdcheck.prepare.artefact import list_file
 from training import illuminant
 from training.colour_crops import NamedCrop, drawn_crops, labelled_crops, named_crops, redrawn
 
@@ -402,6 +403,7 @@ def main() -> None:
     arrays = {name: getattr(model, name) for name in LabModel.__slots__}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(arguments.out, **{**arrays, "temperature": np.array(temperature, dtype=np.float32)})
+    list_file(arguments.out)
     answers = calibrated(held)
     if arguments.held is not None:
         np.savez(arguments.held, answers=answers, labels=held.labels, fold=held.fold)

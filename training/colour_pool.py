@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from holdcheck import colour
 from holdcheck.colour_score import ColourScore, figures
+from holdcheck.prepare.artefact import list_file
 
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(31))
 
@@ -89,6 +90,7 @@ def main() -> None:
     if arguments.out is not None:
         fitted = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
         arguments.out.write_text(json.dumps(fitted | {arguments.name: weight}) + "\n")
+        list_file(arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How the service is: for people, for what watches the container, and for what routes to it."""
 
+import time
 from typing import Literal
 
 from fastapi import APIRouter
@@ -11,6 +12,7 @@ from backend.errors import NotReady
 from backend.service import Service
 from holdcheck import memory
 from holdcheck.classifier import ModelInfo
+from holdcheck.registry import Models
 from holdcheck.result import ComponentStatus, MemoryUsage
 
 router = APIRouter(tags=["health"])
@@ -27,8 +29,8 @@ class Health(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [openapi.HEALTH_EXAMPLE]})
 
     status: Literal["ok", "degraded", "unavailable"] = Field(
-        description="degraded: a lesser part stands in for a missing one, or one has no real weights and "
-        "`is_dummy` is true; unavailable: photos are refused"
+        description="degraded: a lesser part stands in for a missing one, one has no real weights and "
+        "`is_dummy` is true, or the latest analyses failed; unavailable: photos are refused"
     )
     version: str
     component_status: ComponentStatus
@@ -36,9 +38,18 @@ class Health(BaseModel):
     memory: MemoryUsage
     is_dummy: bool = Field(description="a model without real weights answers: its answers mean nothing")
     error_reason: str | None = Field(
-        description="what is missing or has no real weights, and what to do about it"
+        description="what is missing, has no real weights or goes wrong, and what to do about it"
     )
     queue: QueueStatus
+    ready: bool = Field(description="as /readyz says")
+    uptime_s: float = Field(description="since the server began to listen")
+    timings_ms: dict[str, float] | None = Field(
+        description="what the stages of the last finished analysis took; null before the first"
+    )
+    keeps_corrections: bool = Field(
+        description="corrected photos are kept for training where the climber shares them (KEEP_CORRECTIONS)"
+    )
+    key_required: bool = Field(description="everything else under /api/ wants a key")
 
 
 class Ready(BaseModel):
@@ -55,8 +66,10 @@ class Alive(BaseModel):
 
 @router.get("/api/health", summary="What answers, from which models, in how much memory")
 async def health(service: ServiceDep) -> Health:
+    # Nothing here asks the disk or another thread.
     models = service.engine.models
     load = service.jobs.load()
+    not_ready = service.not_ready()
     return Health(
         status=_status(service),
         version=__version__,
@@ -64,8 +77,13 @@ async def health(service: ServiceDep) -> Health:
         models=models.infos if models else [],
         memory=memory.snapshot(),
         is_dummy=models.is_dummy if models else False,
-        error_reason=models.error_reason if models else service.load_error or "the models are loading",
+        error_reason=_reason(not_ready, models),
         queue=QueueStatus(running=load.running, waiting=load.waiting),
+        ready=not_ready is None,
+        uptime_s=round(time.monotonic() - service.started_at, 1),
+        timings_ms=service.watch.timings_ms,
+        keeps_corrections=service.settings.keep_corrections,
+        key_required=bool(service.settings.keys),
     )
 
 
@@ -76,20 +94,24 @@ async def livez() -> Alive:
 
 @router.get(
     "/readyz",
-    summary="The models are loaded: photos are taken",
+    summary="Photos should be sent here: the models are loaded, and analyses go well",
     responses=openapi.problems(NotReady),
 )
 async def readyz(service: ServiceDep) -> Ready:
-    models = service.engine.models
-    if models is None:
-        raise NotReady(service.load_error or "The models are loading: try again in a moment.", 1)
-    if not models.ready:
-        raise NotReady(models.error_reason or "There is no detector.", 60)
+    not_ready = service.not_ready()
+    if not_ready is not None:
+        raise not_ready
     return Ready()
 
 
 def _status(service: Service) -> Literal["ok", "degraded", "unavailable"]:
     models = service.engine.models
-    if models is None or not models.ready:
+    if models is None or not models.ready or service.watch.stuck:
         return "unavailable"
-    return "degraded" if models.degraded or models.is_dummy else "ok"
+    lesser = models.degraded or models.is_dummy or service.not_ready() is not None
+    return "degraded" if lesser else "ok"
+
+
+def _reason(not_ready: NotReady | None, models: Models | None) -> str | None:
+    reasons = (str(not_ready) if not_ready else None, models.error_reason if models else None)
+    return " ".join(dict.fromkeys(reason for reason in reasons if reason)) or None

@@ -110,7 +110,11 @@ async def get_events(
     responses=openapi.problems(JobNotFound),
 )
 async def delete_job(job_id: str, service: ServiceDep, owner: OwnerDep) -> Response:
-    await service.jobs.delete(await service.jobs.find(job_id, owner))
+    try:
+        await service.jobs.delete(await service.jobs.find(job_id, owner))
+    except JobNotFound:
+        if not await service.jobs.forget_shared(job_id, owner):
+            raise
     return Response(status_code=204)
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from holdcheck.formats.decoder import halves
+from holdcheck.formats.decoder import BAND_PIXELS, halves
 from holdcheck.formats.header import PhotoHeader
 
 _MIB = 2**20
@@ -29,9 +29,12 @@ def estimate_decode_mib(header: PhotoHeader, max_side: int) -> float:
     if header.format == "JPEG":
         shrink = max(scale for scale in (1, 2, 4, 8) if scale <= shrink)
     reduced = pixels / shrink**2
-    peak = max(_decoding(header, max_side, reduced), _resampling(reduced, target), _finishing(header, target))
+    decoding = _decoding(header, max_side, reduced) + (
+        0 if header.format == "JPEG" else _band(header, shrink)
+    )
+    peak = max(decoding, _resampling(reduced, target), _finishing(header, target))
     fixed = _FIXED_MIB + (_LIBRARY_MIB if header.format == "HEIC" else 0)
-    return fixed + _MARGIN * peak / _MIB
+    return fixed + _MARGIN * (header.held_bytes + peak) / _MIB
 
 
 def _decoding(header: PhotoHeader, max_side: int, reduced: float) -> float:
@@ -54,6 +57,12 @@ def _decoding(header: PhotoHeader, max_side: int, reduced: float) -> float:
             if halves(header, max_side):
                 return max(3.9 * pixels, 0.75 * pixels + 4 * reduced)
             return max(2.07 * header.channels * pixels, header.channels * pixels + 4 * reduced)
+
+
+def _band(header: PhotoHeader, shrink: int) -> float:
+    """Bytes of a band of rows, beyond what is among the fixed ones: a very wide picture has few, but long."""
+    width = header.height if header.orientation >= 5 else header.width
+    return 12 * max(0, width * shrink - BAND_PIXELS)
 
 
 def _resampling(reduced: float, target: float) -> float:

@@ -13,23 +13,17 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    AvifImagePlugin,
-    Image,
-    ImageChops,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import _avif as libavif
 
-from holdcheck.formats import profile
+from holdcheck.formats import excerpt, profile
 from holdcheck.formats.header import PhotoHeader
 
 # The header was checked against MAX_IMAGE_MEGAPIXELS before; Pillow's own global limit would only surprise.
 Image.MAX_IMAGE_PIXELS = None
 
-_BAND_PIXELS = 500_000
+BAND_PIXELS = 500_000
+"""In the rows that are averaged at once; in more where fewer rows would not make one."""
 _SIZE_TOLERANCE = 1.02
 """A crop in a HEIC or AVIF may round by a row."""
 _BACKDROP = (128, 128, 128)
@@ -66,30 +60,32 @@ def decode(path: Path, header: PhotoHeader, max_side: int) -> Image.Image:
 
 
 def _read(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
-    if header.format == "JPEG":
-        return _jpeg(path, header, max_side)
-    if header.format == "HEIC":
-        return _heic(path, header, max_side)
-    if header.format == "WebP" and not header.animated:
-        return _webp(path, header, max_side)
-    with _opened(path, header) as picture:
+    if header.format == "WebP":
+        return _animated_webp(path, header, max_side) if header.animated else _webp(path, header, max_side)
+    read = {"JPEG": _jpeg, "PNG": _png, "HEIC": _heic, "AVIF": _avif}[header.format]
+    return read(path, header, max_side)
+
+
+# The plugins by name: Image.open would try dozens of formats that are not accepted.
+
+
+def _png(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
+    with excerpt.opened(path, header.needed) as file, PngImagePlugin.PngImageFile(file) as picture:
         _check_size(picture.size, header)
         picture.load()
         return replace(_averaged_whole(picture, max_side), profile=picture.info.get("icc_profile"))
 
 
-def _opened(path: Path, header: PhotoHeader) -> ImageFile.ImageFile:
-    # The plugins by name: Image.open would try dozens of formats that are not accepted.
-    if header.format == "PNG":
-        return PngImagePlugin.PngImageFile(path)
-    if header.format == "AVIF":
-        return AvifImagePlugin.AvifImageFile(path)
-    return WebPImagePlugin.WebPImageFile(path)
+def _animated_webp(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
+    with WebPImagePlugin.WebPImageFile(path) as picture:
+        _check_size(picture.size, header)
+        picture.load()
+        return replace(_averaged_whole(picture, max_side), profile=_stored_profile(path, header))
 
 
 def _jpeg(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     # Not Image.open: it would read a phone's MPO as a sequence. The first image is a JPEG like any other.
-    with JpegImagePlugin.JpegImageFile(path) as picture:
+    with excerpt.opened(path, header.needed) as file, JpegImagePlugin.JpegImageFile(file) as picture:
         _check_size(picture.size, header)
         drafted = picture.draft(None, _fit(picture.size, max_side))
         picture.load()
@@ -152,6 +148,20 @@ def _heic(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
     return replace(reduced, profile=stored["data"] if stored.get("type") in ("rICC", "prof") else None)
 
 
+def _avif(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
+    # Not AvifImageFile: it follows EXIF wherever that leads, and takes as many threads as there are cores,
+    # each with memory of its own.
+    codec, threads, first = "auto", 1, 0
+    data = np.fromfile(path, np.uint8)
+    data[8:12] = list(b"avif")  # the still picture, which was looked at, and not the first one of a track
+    file = libavif.AvifDecoder(data, codec, threads)
+    size, _, mode, stored_profile, *_ = file.get_info()
+    _check_size(size, header)
+    pixels = np.frombuffer(file.get_frame(first)[0], np.uint8).reshape(size[1], size[0], -1)
+    reduced = _averaged(size, lambda top, bottom: _from_array(pixels[top:bottom], mode), max_side)
+    return replace(reduced, profile=stored_profile)
+
+
 def _from_array(rows: NDArray[Any], mode: str) -> Image.Image:
     return _to_rgb(Image.frombytes(mode, (rows.shape[1], rows.shape[0]), rows.tobytes()))
 
@@ -187,7 +197,7 @@ def _averaged(size: tuple[int, int], band: _Band, max_side: int) -> _Reduced:
     """Average by a whole number in both directions, a band at a time."""
     width, height = size
     factor = max(1, max(size) // max_side)
-    rows = max(1, _BAND_PIXELS // (width * factor)) * factor
+    rows = max(1, BAND_PIXELS // (width * factor)) * factor
     reduced = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
     for top in range(0, height, rows):
         reduced.paste(band(top, min(height, top + rows)).reduce(factor), (0, top // factor))

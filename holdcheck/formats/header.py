@@ -7,6 +7,8 @@ from holdcheck.errors import TruncatedPhoto
 
 PhotoFormat = Literal["JPEG", "PNG", "WebP", "HEIC", "AVIF"]
 
+MAX_PROFILE = 4 * 2**20
+"""Bytes of a colour profile that is looked at; one for a printing press has 2 MiB, a phone's 4 KiB."""
 MAX_BLOCKS = 65_536
 """Chunks, boxes or markers that a photo may have: a file made of empty ones would keep a parser busy."""
 
@@ -32,6 +34,10 @@ class PhotoHeader:
     animated: bool = False
     profile_at: tuple[int, int] | None = None
     """Offset and length of the colour profile in the file, where the decoder does not hand it over (WebP)."""
+    needed: tuple[tuple[int, int], ...] = ()
+    """Start and end of all that the decoder has to read of the file (JPEG, PNG)."""
+    held_bytes: int = 0
+    """What of the file itself lies in memory while it is decoded, copies included."""
 
     @property
     def megapixels(self) -> float:

@@ -5,16 +5,18 @@ import logging
 
 from PIL import Image
 
+from holdcheck.formats.header import MAX_PROFILE
+
 log = logging.getLogger(__name__)
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """An RGB picture in sRGB, from one whose mode is RGB or CMYK.
 
-    A profile that is missing, damaged or made for another mode is passed over: the colours are then read as
-    sRGB, as every viewer does.
+    A profile that is missing, damaged, huge or made for another mode is passed over: the colours are then
+    read as sRGB, as every viewer does.
     """
-    if profile:
+    if profile and len(profile) <= MAX_PROFILE:
         try:
             return _convert(picture, profile)
         except (OSError, ValueError) as error:  # PyCMSError is a ValueError

@@ -7,10 +7,12 @@ from typing import BinaryIO
 
 from holdcheck.errors import CorruptPhoto
 from holdcheck.formats import exif
-from holdcheck.formats.header import MAX_BLOCKS, PhotoHeader, take, truncated
+from holdcheck.formats.header import MAX_PROFILE, PhotoHeader, take, truncated
 
 _ANIMATION, _ALPHA = 0x02, 0x10
 _MAX_EXIF = 2**20
+_MAX_CHUNKS = 4096
+"""Most are frames of an animation, and libwebp notes down all of them to show the first."""
 
 
 def read_header(file: BinaryIO) -> PhotoHeader:
@@ -27,9 +29,11 @@ def read_header(file: BinaryIO) -> PhotoHeader:
         raise truncated("WebP")
     file.seek(12)
     header: PhotoHeader | None = None
-    for _ in range(MAX_BLOCKS):
-        if file.tell() + 8 > end:
-            break
+    chunks = 0
+    while file.tell() + 8 <= end:
+        chunks += 1
+        if chunks > _MAX_CHUNKS:
+            raise CorruptPhoto("This WebP file has more chunks than any photo.")
         kind, length = struct.unpack("<4sI", take(file, 8, "WebP"))
         start = file.tell()
         if start + length > end:
@@ -38,7 +42,7 @@ def read_header(file: BinaryIO) -> PhotoHeader:
         file.seek(start + length + length % 2)
     if header is None:
         raise CorruptPhoto("This WebP file has no picture in it.")
-    return header
+    return replace(header, held_bytes=2 * size)  # mapped, and what OpenCV or Pillow copies
 
 
 def _add(header: PhotoHeader | None, kind: bytes, file: BinaryIO, length: int) -> PhotoHeader | None:
@@ -50,7 +54,9 @@ def _add(header: PhotoHeader | None, kind: bytes, file: BinaryIO, length: int) -
         orientation = exif.orientation(file.read(length))
         upright = (header.height, header.width) if orientation >= 5 else (header.width, header.height)
         return replace(header, width=upright[0], height=upright[1], orientation=orientation)
-    if kind == b"ICCP":
+    if kind == b"ALPH" or (kind == b"VP8L" and _lossless(file.read(min(length, 10))).alpha):
+        return replace(header, channels=4, alpha=True)  # whatever VP8X said of it
+    if kind == b"ICCP" and length <= MAX_PROFILE:
         return replace(header, profile_at=(file.tell(), length))
     return header
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from holdcheck.errors import PrepareError
-from holdcheck.manifest import MANIFEST_NAME, FileRecord, Manifest, sha256
+from holdcheck.manifest import MANIFEST_NAME, FileList, FileRecord, Manifest, sha256
 
 
 @contextmanager
@@ -54,6 +54,15 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 def record(path: Path) -> FileRecord:
     """Describe a finished file."""
     return FileRecord(path=path.name, sha256=sha256(path), bytes=path.stat().st_size)
+
+
+def list_file(path: Path) -> None:
+    """Say in the FileList beside a file what it is now."""
+    others: tuple[FileRecord, ...] = ()
+    if (path.parent / MANIFEST_NAME).is_file():
+        others = tuple(kept for kept in FileList.read(path.parent).files if kept.path != path.name)
+    files = FileList(files=(*others, record(path)))
+    (path.parent / MANIFEST_NAME).write_text(files.model_dump_json(indent=2) + "\n")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -60,7 +60,7 @@ class OnnxDetector:
     """A segmentation network; see `holdcheck.detector.Detector`.
 
     Raises:
-        ModelCorrupt: the file is not the one its manifest describes, or cannot be loaded.
+        ModelCorrupt: the file cannot be loaded, or is not the one its manifest describes (ModelTampered).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
@@ -84,7 +84,7 @@ class OnnxClassifier:
     """A CLIP image tower; see `holdcheck.classifier.Classifier`.
 
     Raises:
-        ModelCorrupt: a file is not the one its manifest describes, or cannot be loaded.
+        ModelCorrupt: a file cannot be loaded, or is not the one its manifest describes (ModelTampered).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:

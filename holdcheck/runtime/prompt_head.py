@@ -13,7 +13,8 @@ def read_prompt_head(folder: Path, manifest: Manifest) -> PromptHead:
     """Load a CLIP artefact's zero-shot head.
 
     Raises:
-        ModelCorrupt: there is none, it was made for other colours, or its file is not as described.
+        ModelCorrupt: there is none, it was made for other colours, or its file is not as described
+            (ModelTampered where that is its sha256).
     """
     prompts = manifest.prompts
     if prompts is None or prompts.colours != COLOURS:

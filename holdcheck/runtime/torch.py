@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from holdcheck.classifier import ModelInfo
 from holdcheck.detector import Detections, decode, letterbox
 from holdcheck.errors import ModelCorrupt, ModelNotPrepared, PrepareError, SettingsError
-from holdcheck.manifest import Manifest, checked_file
+from holdcheck.manifest import Manifest, checked_file, require_sha256
 from holdcheck.runtime import segmentation, towers
 from holdcheck.runtime.prompt_head import read_prompt_head
 from holdcheck.settings import Settings
@@ -36,7 +36,7 @@ class TorchDetector:
 
     Raises:
         ModelNotPrepared: the artefact has no torch weights.
-        ModelCorrupt: a file is not the one its manifest describes.
+        ModelCorrupt: a file is missing, or not the one its manifest describes (ModelTampered).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class TorchClassifier:
 
     Raises:
         ModelNotPrepared: the checkpoint that prepare read is gone.
-        ModelCorrupt: it does not hold the model that its manifest describes.
+        ModelCorrupt: it does not hold the model that its manifest describes, or was changed (ModelTampered).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, settings: Settings) -> None:
@@ -95,6 +95,7 @@ def _visual(folder: Path, manifest: Manifest) -> torch.nn.Module:
         checkpoint = folder / manifest.checkpoint
         if not checkpoint.is_file():
             raise ModelNotPrepared(f"RUNTIME=torch needs {checkpoint}, which is gone; prepare it again")
+        require_sha256(checkpoint, manifest.source_sha256)
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 model = towers.load(manifest.architecture, checkpoint, Path(scratch))

@@ -7,6 +7,7 @@ from tests.backend import photos
 from tests.backend.server import Server, start
 
 StartServer = Callable[..., Server]
+KEYS = ("first-key-0123456789", "!second~key$with&signs")
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,31 @@ def variant_server(start_server: StartServer) -> Server:
     """One with what the default leaves off."""
     return start_server(
         CORS_ORIGINS="https://wall.example, https://gym.example:8443", LOG_FORMAT="json", LOG_LEVEL="debug"
+    )
+
+
+@pytest.fixture(scope="session")
+def guarded_server(start_server: StartServer) -> Server:
+    """One that limits its clients, which a test tells apart by X-Forwarded-For, and goes by certain names."""
+    return start_server(
+        RATE_LIMIT="2/second; 3/hour",
+        TRUSTED_PROXIES="127.0.0.1",
+        TRUSTED_HOSTS="127.0.0.1, wall.example.org, *.gym.example, [::1]",
+        YOLO_WEIGHTS="never-prepared",
+    )
+
+
+@pytest.fixture(scope="session")
+def closed_server(start_server: StartServer) -> Server:
+    """One that KEYS open; a test may come from any address, by X-Forwarded-For."""
+    return start_server(
+        API_KEYS=", ".join(KEYS),
+        TRUSTED_PROXIES="127.0.0.1",
+        CORS_ORIGINS="https://wall.example",
+        ALLOW_DUMMY="1",
+        YOLO_WEIGHTS="fake",
+        CLIP_MODEL="fake",
+        LOG_LEVEL="debug",
     )
 
 

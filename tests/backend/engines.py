@@ -59,6 +59,8 @@ class ScriptedEngine:
     async def start(self) -> None:
         self.models = registry.load(self._settings)
 
+    def ensure_memory(self) -> None: ...
+
     def analyze(self, job: Job) -> ScriptedAnalysis:
         assert job.photo.is_file()
         self.jobs.append(job)

@@ -2,16 +2,15 @@
 
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.backend import photos
+from tests.backend.disks import small_disk
 from tests.backend.server import LEFT_BY_A_KILLED_SERVER, Server, problem, start
 from tests.backend.test_settings import start_and_end
 
@@ -70,7 +69,7 @@ def test_jobs_that_cannot_be_read_stop_the_start_in_one_line(tmp_path: Path) -> 
 
 def test_a_full_disk_is_507_until_there_is_room(tmp_path: Path) -> None:
     small = photos.wall(320, 240)
-    with _small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path) as server:
+    with small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path) as server:
         ballast = server.data_dir / "ballast"
         ballast.write_bytes(b"x" * (7 * 2**20))
         for _ in range(2):
@@ -84,7 +83,7 @@ def test_a_full_disk_is_507_until_there_is_room(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_during_an_upload_is_507_too(tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path, MAX_UPLOAD_MB="1") as server:
+    with small_disk(tmp_path / "data", 8 * 2**20), _started(tmp_path, MAX_UPLOAD_MB="1") as server:
 
         def filling() -> Iterator[bytes]:
             yield b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + b"x" * 100_000
@@ -122,18 +121,3 @@ def _started(folder: Path, **settings: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-@contextmanager
-def _small_disk(folder: Path, size: int) -> Iterator[None]:
-    """A file system of its own with so many bytes."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"NOT TESTED: a full disk needs the right to mount a small one ({error})")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)

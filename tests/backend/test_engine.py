@@ -18,7 +18,7 @@ from holdcheck.errors import AnalysisCancelled, CorruptPhoto
 from holdcheck.pipeline import StageEvent
 from tests.backend import photos
 
-JOB = Job("6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11", Path("none.jpg"))
+JOB = Job("6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11", Path(__file__).parents[2] / "samples" / "twins.jpg")
 
 
 def _settings(**settings: Any) -> ServiceSettings:

@@ -24,6 +24,11 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "is_dummy",
         "error_reason",
         "queue",
+        "ready",
+        "uptime_s",
+        "timings_ms",
+        "keeps_corrections",
+        "key_required",
     }
     assert [model["name"] for model in health["models"]] == ["holds-yolo11n-seg", "holdclip"]
     for model in health["models"]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend import data_dir, event_log, jobs
+from backend import data_dir, endings, event_log, jobs
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -28,10 +28,17 @@ from backend.events import Event, Narrator, failure
 from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
+from backend.kept import KeptCorrections
+from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
+from backend.watch import Watch
 from holdcheck import memory
 from tests.backend.engines import ScriptedEngine
+
+
+def _kept(folder: Path) -> KeptCorrections:
+    return KeptCorrections(folder / "corrections", 10**9, open_=False)
 
 
 class House:
@@ -42,9 +49,11 @@ class House:
             _env_file=None, allow_dummy=True, yolo_weights="fake", clip_model="fake", **settings
         )
         self.engine = ScriptedEngine(self.settings, held=held)
-        self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes)
+        self.files = JobFiles(folder / "jobs", self.settings.max_data_bytes, _kept(folder))
         self.store = SqliteStore(folder / "jobs.sqlite3")
-        self.jobs = Jobs(self.settings, self.engine, self.store, self.files, same_boot=same_boot)
+        self.jobs = Jobs(
+            self.settings, self.engine, self.store, self.files, Watch(Metrics()), same_boot=same_boot
+        )
 
     async def open(self, *, run: bool = True) -> None:
         await self.jobs.recover()
@@ -489,6 +498,8 @@ def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.
             job = await house.post()
             failed = await house.until(job.id, "failed")
             assert failed.error_code == "job_timed_out"
+            stuck = house.jobs._watch.stuck
+        assert not stuck  # it did return, only too late
 
     _run(test)
 
@@ -520,7 +531,7 @@ def test_a_disk_that_refuses_events_fails_the_job_and_the_next_one_runs(
 def test_an_end_that_the_store_refuses_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "_STORE_RETRY_S", 0.05)
+    monkeypatch.setattr(endings, "_STORE_RETRY_S", 0.05)
 
     async def test() -> None:
         async with _house(tmp_path) as house:
@@ -543,7 +554,7 @@ def test_an_end_that_the_store_refuses_is_tried_again(
 
 
 def test_the_cap_refuses_what_would_not_fit_with_its_answer(tmp_path: Path) -> None:
-    files = JobFiles(tmp_path / "jobs", 10 * 2**20)
+    files = JobFiles(tmp_path / "jobs", 10 * 2**20, _kept(tmp_path))
     two = files.reserve(2 * 2**20, 0)
     with files.reserve(5 * 2**20, 0), pytest.raises(StorageFull, match="MAX_DATA_MB"), two:
         pass
@@ -564,7 +575,7 @@ def test_what_the_folders_hold_is_counted_and_counted_again_at_the_start(tmp_pat
             assert used == sum(
                 file.stat().st_size for file in (tmp_path / "jobs").rglob("*") if file.is_file()
             )
-        assert JobFiles(tmp_path / "jobs", 2**30).used_bytes == used
+        assert JobFiles(tmp_path / "jobs", 2**30, _kept(tmp_path)).used_bytes == used
 
     _run(test)
 

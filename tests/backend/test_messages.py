@@ -21,7 +21,18 @@ DATA = {
     "problems": [{}] * 5,
     "result": {"statistics": STATISTICS},
 }
-_ONLY_AN_HTTP_ERROR = (errors.Unavailable, errors.JobNotFound, errors.LastEventIdInvalid)
+_ONLY_AN_HTTP_ERROR = (
+    errors.Unavailable,
+    errors.AuthError,
+    errors.HostNotTrusted,
+    errors.RateLimited,
+    errors.JobNotFound,
+    errors.LastEventIdInvalid,
+    errors.JobNotDone,
+    errors.CorrectionsNotFound,
+    errors.CorrectionsInvalid,
+    errors.CorrectionsTooManyBytes,
+)
 STEPS = ("queued", "upload", *get_args(Step))
 
 
@@ -62,7 +73,7 @@ def test_english_counts(step: str, data: dict[str, object], sentence: str) -> No
         error.code
         for error in errors.STATUS
         if not issubclass(error, (errors.UploadError, *_ONLY_AN_HTTP_ERROR))
-        or error in (errors.ShuttingDown, errors.StorageFull, errors.StorageUnavailable)
+        or error in (errors.MemoryShort, errors.ShuttingDown, errors.StorageFull, errors.StorageUnavailable)
     ),
 )
 def test_every_error_that_a_stream_can_end_with_has_a_korean_sentence(code: str) -> None:

@@ -1,6 +1,8 @@
 """The end of the server, also where an analysis never ends."""
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -30,6 +32,8 @@ def test_an_analysis_that_never_ends_does_not_keep_the_process(tmp_path: Path, w
     assert time.monotonic() - asked < 1 + serve._STUCK_S + 1
     assert len(server.photos()) == 1  # of a job that is still to be answered
     assert "the running analysis does not end" in server.log()
+    with closing(sqlite3.connect(server.data_dir / "jobs.sqlite3")) as store:
+        assert store.execute("SELECT status, attempts FROM jobs").fetchall() == [("queued", 0)]
 
 
 def test_an_abandoned_analysis_that_never_ends_does_not_either(tmp_path: Path, wall: bytes) -> None:

@@ -59,7 +59,7 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["analyze", "prepare", "evaluate", "doctor"])
+@pytest.mark.parametrize("command", ["analyze", "prepare", "evaluate", "export-corrections", "doctor"])
 def test_every_command_has_help(command: str) -> None:
     done = holdcheck(command, "--help")
     assert done.returncode == 0

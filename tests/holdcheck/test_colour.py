@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from holdcheck import colour
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import ModelCorrupt
+from holdcheck.prepare.artefact import list_file
 
 SIDE = 40
 BOX = (5, 5, 5 + SIDE, 5 + SIDE)
@@ -201,6 +202,7 @@ def test_each_clip_has_its_own_weight_and_an_unknown_one_the_default(
 ) -> None:
     pools = tmp_path / "pools.json"
     pools.write_text('{"mine": 0.0}')
+    list_file(pools)
     monkeypatch.setattr(colour, "POOLS", pools)
     colour._pools.cache_clear()
     lab, clip = np.random.default_rng(2).dirichlet(np.ones(13), (2, 3)).astype(np.float32)
@@ -209,6 +211,7 @@ def test_each_clip_has_its_own_weight_and_an_unknown_one_the_default(
         assert colour.fuse(clip, lab, "mine") == pytest.approx(lab, abs=1e-6)
         assert colour.fuse(clip, lab, "another") != pytest.approx(lab, abs=1e-2)
         pools.write_text("{")
+        list_file(pools)
         colour._pools.cache_clear()
         with pytest.raises(ModelCorrupt, match=r"pools\.json"):
             colour.fuse(clip, lab, "mine")
@@ -251,6 +254,7 @@ def test_top3_lists_the_likeliest_first() -> None:
 def test_broken_weights_are_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "colour-lab.npz"
     broken.write_bytes(b"not an archive")
+    list_file(broken)
     monkeypatch.setattr(colour, "MODEL", broken)
     colour.load_model.cache_clear()
     try:

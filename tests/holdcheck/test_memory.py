@@ -1,6 +1,7 @@
 import ctypes
 import json
 import logging
+import resource
 import subprocess
 import sys
 import time
@@ -137,6 +138,29 @@ def test_the_container_is_read(
     assert usage.percent == pytest.approx(100 * 100 / limit_mib, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("membership", "mounts", "files", "charged_mib"),
+    [
+        ("4:memory:/box", V1_MOUNT.format(root="/"), v1("/box", 256 * MIB, 200 * MIB, 50 * MIB), 200),
+        ("0::/box", V2_MOUNT.format(root="/"), v2("/box", "max", 100 * MIB), 100),
+        (
+            "0::/slice/box/leaf",
+            V2_MOUNT.format(root="/"),
+            v2("/slice", 512 * MIB, 500 * MIB)
+            | v2("/slice/box", 256 * MIB, 90 * MIB)
+            | v2("/slice/box/leaf", "max", 9 * MIB),
+            90,
+        ),  # nested: the one whose limit counts
+        ("0::/", V2_MOUNT.format(root="/"), {"sys/fs/cgroup/memory.stat": "anon 5"}, None),  # the host itself
+        ("", "", {}, None),  # no cgroups
+    ],
+)
+def test_what_is_charged_to_the_container_includes_the_page_cache(
+    tree: Tree, membership: str, mounts: str, files: dict[str, object], charged_mib: int | None
+) -> None:
+    assert memory.container_mb(tree(membership, mounts, files)) == charged_mib
+
+
 def test_a_process_moved_to_another_group_is_measured_there(tree: Tree) -> None:
     files = v2("/box", 256 * MIB, 0) | v2("/other", 128 * MIB, 0)
     root = tree("0::/box", V2_MOUNT.format(root="/"), files)
@@ -228,3 +252,20 @@ def test_what_a_load_added_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     (line,) = caplog.messages
     assert line.startswith("[memory] yolo loaded: ")
     assert 30 < float(line.rsplit("(+")[1].rstrip(")")) < 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts a process's data")
+def test_inside_at_most_no_more_is_to_be_had_and_afterwards_it_is() -> None:
+    with memory.at_most(30):
+        assert np.ones(10 * 2**20, np.uint8).all()
+        with pytest.raises(MemoryError):
+            np.empty(2 * GIB, np.uint8)
+    assert np.empty(2 * GIB, np.uint8).size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts a process's data")
+def test_at_most_ends_with_an_error_too() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(ValueError, match="inside"), memory.at_most(30):
+        raise ValueError("inside")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from holdcheck import registry
+from holdcheck import colour, registry
+from holdcheck.errors import ModelTampered
+from holdcheck.manifest import sha256
 from holdcheck.prepare.verify import sample_crops
 from holdcheck.settings import BUNDLED_MODELS, Settings
 
@@ -18,13 +20,19 @@ def settings(models_dir: Path, **changes: Any) -> Settings:
     return Settings(_env_file=None, models_dir=models_dir, **changes)
 
 
-def damaged(folder: Path, tmp_path: Path) -> Path:
-    """A copy of an artefact with one bit of its model changed."""
-    copy = tmp_path / "damaged"
+def without_model(folder: Path, copy: Path) -> Path:
+    """A copy of an artefact whose model is not there."""
     shutil.copytree(folder, copy)
-    content = bytearray((copy / "model.ort").read_bytes())
+    (copy / "model.ort").unlink()
+    return copy
+
+
+def with_a_bit_changed(folder: Path, copy: Path, name: str = "model.ort") -> Path:
+    """A copy of an artefact with one bit of a file changed."""
+    shutil.copytree(folder, copy)
+    content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
-    (copy / "model.ort").write_bytes(content)
+    (copy / name).write_bytes(content)
     return copy
 
 
@@ -78,13 +86,12 @@ def test_another_clip_than_the_one_asked_for_is_a_step_down(
 def test_a_corrupt_clip_is_a_step_down_though_it_is_the_default(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "clip").mkdir()
-    damaged(HOLDCLIP, tmp_path).rename(tmp_path / "clip" / "vit-b-32")
+    without_model(HOLDCLIP, tmp_path / "clip" / "vit-b-32")
     models = registry.load(settings(tmp_path))
     assert models.infos[1].name == "holdclip"
     assert models.degraded
     assert not models.component_status.clip
-    assert "sha256; prepare it again. The bundled holdclip answers" in str(models.error_reason)
+    assert "prepare`. The bundled holdclip answers" in str(models.error_reason)
     assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
 
 
@@ -92,13 +99,13 @@ def test_a_corrupt_clip_is_a_step_down_though_it_is_the_default(
 def test_with_the_bundled_clip_broken_lab_answers_alone(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_BUNDLED_CLIP_FOLDER", damaged(HOLDCLIP, tmp_path))
+    monkeypatch.setattr(registry, "_BUNDLED_CLIP_FOLDER", without_model(HOLDCLIP, tmp_path / "broken"))
     models = registry.load(settings(tmp_path, clip_model=name))
     assert models.ready
     assert models.classifier is None
     assert models.degraded
     assert not models.component_status.clip
-    assert "sha256" in str(models.error_reason)
+    assert "model.ort is missing" in str(models.error_reason)
     (line,) = (r.getMessage() for r in caplog.records if r.getMessage().startswith("[CLIP-FALLBACK]"))
     assert line.endswith("Colours come from Lab statistics alone.")
 
@@ -108,15 +115,52 @@ def test_a_prepared_detector_is_found_by_its_files_name(tmp_path: Path) -> None:
     assert registry.load(settings(tmp_path, yolo_weights="somewhere/My Weights.pt")).ready
 
 
-def test_a_model_file_that_was_changed_is_never_loaded(tmp_path: Path) -> None:
-    folder = tmp_path / "yolo" / "mine"
-    shutil.copytree(BUNDLED, folder)
-    with (folder / "model.ort").open("r+b") as file:
-        file.seek(5_000_000)
-        file.write(b"changed")
-    models = registry.load(settings(tmp_path, yolo_weights="mine"))
-    assert not models.ready
-    assert "sha256" in str(models.error_reason)
+@pytest.mark.parametrize(
+    ("artefact", "place", "file", "chosen"),
+    [
+        (BUNDLED, "yolo/mine", "model.ort", {"yolo_weights": "mine"}),
+        (BUNDLED, "yolo/mine", "model.ort", {"yolo_weights": "mine", "allow_dummy": True}),
+        (BUNDLED, "yolo/mine", "weights.safetensors", {"yolo_weights": "mine", "runtime": "torch"}),
+        (HOLDCLIP, "clip/vit-b-32", "model.ort", {}),  # though another could stand in
+        (HOLDCLIP, "clip/vit-b-32", "prompts.npy", {}),
+        (HOLDCLIP, "clip/vit-b-32", "open_clip_model.safetensors", {"runtime": "torch", "device": "cpu"}),
+    ],
+)
+def test_a_file_that_was_changed_is_no_step_down_but_the_end(
+    artefact: Path, place: str, file: str, chosen: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = with_a_bit_changed(artefact, tmp_path / place, file)
+    with pytest.raises(ModelTampered) as raised:
+        registry.load(settings(tmp_path, **chosen))
+    line = str(raised.value)
+    assert line.startswith(f"{folder / file} is not the file that its manifest describes")
+    assert sha256(artefact / file)[:12] in line  # what was expected
+    assert sha256(folder / file)[:12] in line
+    assert "restore it, or prepare it again" in line
+    assert "\n" not in line
+
+
+def test_the_bundled_models_are_not_trusted_more_than_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_BUNDLED_CLIP_FOLDER", with_a_bit_changed(HOLDCLIP, tmp_path / "clip"))
+    with pytest.raises(ModelTampered):
+        registry.load(settings(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["MODEL", "POOLS"])
+def test_nor_is_the_colour_model(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = getattr(colour, name)
+    folder = with_a_bit_changed(file.parent, tmp_path / "colour", file.name)
+    monkeypatch.setattr(colour, name, folder / file.name)
+    colour.load_model.cache_clear()
+    colour._pools.cache_clear()
+    try:
+        with pytest.raises(ModelTampered, match=file.name):
+            registry.load(settings(tmp_path))
+    finally:
+        colour.load_model.cache_clear()
+        colour._pools.cache_clear()
 
 
 def test_a_manifest_that_is_none_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""How jobs end: done, failed or cancelled, exactly once, and durable before anybody hears of it."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from backend.errors import JobCancelled, Unavailable
+from backend.events import Event, failure
+from backend.job_files import JobFiles
+from backend.live import Live
+from backend.settings import ServiceSettings
+from backend.store import JobRecord, JobStore, Outcome
+from backend.watch import Watch
+from holdcheck import memory
+
+log = logging.getLogger(__name__)
+
+_STORE_RETRY_S = 5.0
+_CANCELLED = "The analysis was cancelled, and its photo and results are erased."
+
+
+class Endings:
+    """Takes jobs out of `live` when they end. All calls on the event loop.
+
+    Args:
+        live: the jobs that are not over, by id.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        store: JobStore,
+        files: JobFiles,
+        live: dict[str, Live],
+        watch: Watch,
+    ) -> None:
+        self.last_chance = False
+        """The process is about to end: what the store does not take, the next start reads from the log."""
+        self._settings = settings
+        self._store = store
+        self._files = files
+        self._live = live
+        self._watch = watch
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def settle_soon(self, live: Live, last: Event) -> None:
+        """Settle beside the next analysis: a disk may take a quarter of a second."""
+        if not live.cancelled and not live.settling:
+            live.settling = True
+            self.background(self.settle(live, last))
+
+    async def settle(self, live: Live, last: Event) -> None:
+        """Make the end durable, then show it."""
+        live.settling = True
+        try:
+            if last.step == "complete":
+                await asyncio.to_thread(self._write_result, live.record.id, last.data["result"])
+            await self._end(live, last)
+        except Unavailable as error:
+            # The disk does not take the result: a short line may still fit.
+            last = refusal(error)
+            try:
+                await self._end(live, last)
+            except Unavailable:
+                await self._commit(live, last)
+                live.feed.cut(last)
+        self._part_with(live)
+
+    async def note(self, record: JobRecord, told: Event) -> None:
+        """Let the store know of an end that only the event log knew."""
+        with suppress(Unavailable):
+            await self._store.finish(record.id, self._outcome(told))
+        await asyncio.to_thread(self._files.drop_photo, record.id, done=told.step == "complete")
+
+    async def cancel(self, live: Live) -> None:
+        """End a job that its owner no longer wants: at once for everybody who listens."""
+        live.cancelled = True
+        self._watch.cancelled(live.record)
+        record = live.record
+        now = time.time()
+        outcome = Outcome("cancelled", now, now + self._settings.job_ttl_s, JobCancelled.code, _CANCELLED)
+        try:
+            await self._store.finish(record.id, outcome)
+        finally:
+            live.record = _with(record, outcome)
+            live.feed.cut(failure(JobCancelled.code, _CANCELLED, memory.snapshot()))
+            live.over.set()
+            self.background(self._erase_when_stopped(live, outcome))
+
+    async def forget(self, record: JobRecord) -> None:
+        """Delete a job that has ended. A cancelled one stays known as such until it expires."""
+        if record.status == "cancelled":
+            return
+        try:
+            await self._store.remove(record.id)
+            await asyncio.to_thread(self._files.erase, record.id)
+        except Unavailable:
+            # A full disk cannot even be told to forget before there is room.
+            await asyncio.to_thread(self._files.erase, record.id)
+            await self._store.remove(record.id)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; `finish` waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Wait for every end that is being written."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _end(self, live: Live, last: Event) -> None:
+        await live.feed.end(last, lambda: self._commit(live, last))
+
+    async def _commit(self, live: Live, last: Event) -> None:
+        """Note the end in the store; from then on nobody needs the photo."""
+        self._watch.ended(live.record, last)
+        outcome = self._outcome(last)
+        while True:
+            try:
+                await self._store.finish(live.record.id, outcome)
+                break
+            except Unavailable:
+                if self.last_chance:
+                    return
+                await asyncio.sleep(_STORE_RETRY_S)
+        live.record = _with(live.record, outcome)
+        await asyncio.to_thread(self._files.drop_photo, live.record.id, done=last.step == "complete")
+
+    async def _erase_when_stopped(self, live: Live, outcome: Outcome) -> None:
+        if live.analysis is not None:
+            await live.analysis.aclose()
+        await live.feed.flush()
+        await asyncio.to_thread(self._files.erase, live.record.id)
+        with suppress(Unavailable):
+            # Again, where a full disk did not take it: there is room now.
+            await self._store.finish(live.record.id, outcome)
+        self._part_with(live)
+
+    def _part_with(self, live: Live) -> None:
+        del self._live[live.record.id]
+        live.over.set()
+        live.gone.set()
+
+    def _outcome(self, last: Event) -> Outcome:
+        now = time.time()
+        expires_at = now + self._settings.job_ttl_s
+        if last.step == "complete":
+            return Outcome("done", now, expires_at)
+        return Outcome("failed", now, expires_at, last.data["code"], last.data["detail"])
+
+    def _write_result(self, job_id: str, result: Any) -> None:
+        text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+        self._files.write_result(job_id, text.encode())
+        self._files.keep_copy(job_id)
+
+
+def refusal(error: Unavailable) -> Event:
+    """The end of a job that the disk does not take."""
+    return failure(error.code, str(error), memory.snapshot())
+
+
+def _with(record: JobRecord, outcome: Outcome) -> JobRecord:
+    return replace(
+        record,
+        status=outcome.status,
+        finished_at=outcome.at,
+        expires_at=outcome.expires_at,
+        error_code=outcome.error_code,
+        error_message=outcome.error_message,
+    )
