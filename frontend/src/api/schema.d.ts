@@ -94,7 +94,7 @@ export interface paths {
          * Cancel it where it has not ended, and erase its photo and results
          * @description A queued job is cancelled at once, a running one at its next batch; `status` is
          *     `cancelled` from now on, and open streams end with `error`, code `cancelled`. A job that has ended is gone:
-         *     404 from now on.
+         *     404 from now on. What was kept for training from it goes too, also where the job itself has expired.
          */
         delete: operations["delete_job_api_jobs__job_id__delete"];
         options?: never;
@@ -134,12 +134,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What was put right */
+        get: operations["get_corrections_api_jobs__job_id__corrections_get"];
         put?: never;
         /**
-         * Put right what the machine got wrong
-         * @description All corrections of a result, in order; they take the place of those that were sent before.
-         *     They are checked against the result, kept beside it, and go with it.
+         * Put the result right
+         * @description All that a climber put right, relative to the result: the latest replaces the
+         *     one before, so that sending it again does no harm. A hold that is not named is as the result has it.
+         *
+         *     It is kept as long as the result. Only where the owner of the server allows it (`keeps_corrections` in
+         *     `/api/health`) and the climber does (`share`), photo, result and corrections are kept for training beyond
+         *     that; `DELETE` of the job erases them, then too.
          */
         post: operations["post_corrections_api_jobs__job_id__corrections_post"];
         delete?: never;
@@ -189,8 +194,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The models are loaded: photos are taken */
+        /** Photos should be sent here: the models are loaded, and analyses go well */
         get: operations["readyz_readyz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What Prometheus scrapes */
+        get: operations["metrics_metrics_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -219,6 +241,35 @@ export interface components {
              * @enum {string}
              */
             status: "queued" | "running" | "done" | "failed" | "cancelled";
+        };
+        /**
+         * AddedHold
+         * @description A hold that was missed.
+         */
+        AddedHold: {
+            /**
+             * Contour
+             * @description pixels of the upright original photo
+             */
+            contour: [
+                number,
+                number
+            ][];
+            /**
+             * Color
+             * @enum {string}
+             */
+            color: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "hold" | "volume";
+            /**
+             * Problem
+             * @description null or 0: none
+             */
+            problem?: number | null;
         };
         /**
          * Alive
@@ -257,21 +308,31 @@ export interface components {
             clip: boolean;
         };
         /**
-         * CorrectionsAnswer
-         * @description What is kept now.
-         * @example {
-         *       "corrections": 1,
-         *       "job_id": "6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11"
-         *     }
+         * Corrections
+         * @description All that a climber put right, relative to the result: the latest replaces the one before.
          */
-        CorrectionsAnswer: {
-            /** Job Id */
-            job_id: string;
+        Corrections: {
             /**
-             * Corrections
-             * @description how many are kept
+             * Holds
+             * @default []
              */
-            corrections: number;
+            holds: components["schemas"]["HoldCorrection"][];
+            /**
+             * Added
+             * @default []
+             */
+            added: components["schemas"]["AddedHold"][];
+            /**
+             * Problems
+             * @default []
+             */
+            problems: components["schemas"]["ProblemCorrection"][];
+            /**
+             * Share
+             * @description the climber allows that the corrected photo is kept for training (keeps_corrections)
+             * @default false
+             */
+            share: boolean;
         };
         /**
          * Difficulty
@@ -298,6 +359,8 @@ export interface components {
          *         "yolo": true
          *       },
          *       "is_dummy": false,
+         *       "keeps_corrections": false,
+         *       "key_required": false,
          *       "memory": {
          *         "available_mb": 96.8,
          *         "limit_mb": 256,
@@ -318,14 +381,21 @@ export interface components {
          *         "running": 0,
          *         "waiting": 0
          *       },
+         *       "ready": true,
          *       "status": "ok",
+         *       "timings_ms": {
+         *         "clip": 1420.9,
+         *         "decode": 61,
+         *         "detection": 118.4
+         *       },
+         *       "uptime_s": 86400,
          *       "version": "0.1.0"
          *     }
          */
         Health: {
             /**
              * Status
-             * @description degraded: a lesser part stands in for a missing one, or one has no real weights and `is_dummy` is true; unavailable: photos are refused
+             * @description degraded: a lesser part stands in for a missing one, one has no real weights and `is_dummy` is true, or the latest analyses failed; unavailable: photos are refused
              * @enum {string}
              */
             status: "ok" | "degraded" | "unavailable";
@@ -342,10 +412,37 @@ export interface components {
             is_dummy: boolean;
             /**
              * Error Reason
-             * @description what is missing or has no real weights, and what to do about it
+             * @description what is missing, has no real weights or goes wrong, and what to do about it
              */
             error_reason: string | null;
             queue: components["schemas"]["QueueStatus"];
+            /**
+             * Ready
+             * @description as /readyz says
+             */
+            ready: boolean;
+            /**
+             * Uptime S
+             * @description since the server began to listen
+             */
+            uptime_s: number;
+            /**
+             * Timings Ms
+             * @description what the stages of the last finished analysis took; null before the first
+             */
+            timings_ms: {
+                [key: string]: number;
+            } | null;
+            /**
+             * Keeps Corrections
+             * @description corrected photos are kept for training where the climber shares them (KEEP_CORRECTIONS)
+             */
+            keeps_corrections: boolean;
+            /**
+             * Key Required
+             * @description everything else under /api/ wants a key
+             */
+            key_required: boolean;
         };
         /**
          * Hold
@@ -433,6 +530,29 @@ export interface components {
              * @description from a card beside it; else its problem's estimate, which the problem then says
              */
             tag?: ("start" | "top") | null;
+        };
+        /**
+         * HoldCorrection
+         * @description What is to be changed of one hold of the result. Null or absent: unchanged.
+         */
+        HoldCorrection: {
+            /** Id */
+            id: number;
+            /** Color */
+            color?: ("black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown") | null;
+            /** Kind */
+            kind?: ("hold" | "volume") | null;
+            /**
+             * Problem
+             * @description the problem it belongs to; 0: to none
+             */
+            problem?: number | null;
+            /**
+             * Deleted
+             * @description there is no hold
+             * @default false
+             */
+            deleted: boolean;
         };
         /**
          * JobAnswer
@@ -660,6 +780,29 @@ export interface components {
              */
             top_estimated: boolean;
         };
+        /**
+         * ProblemCorrection
+         * @description Where a problem starts and ends, in place of what the result says.
+         */
+        ProblemCorrection: {
+            /**
+             * Id
+             * @description a problem of the result, or a new one
+             */
+            id: number;
+            /**
+             * Start
+             * @description hold ids; `aN`: the Nth of added
+             * @default []
+             */
+            start: (number | string)[];
+            /**
+             * Top
+             * @description as start
+             * @default []
+             */
+            top: (number | string)[];
+        };
         /** QueueStatus */
         QueueStatus: {
             /** Running */
@@ -770,120 +913,6 @@ export interface components {
              */
             instance: string;
         };
-        /**
-         * Add
-         * @description A hold that was missed, drawn around by hand.
-         */
-        Add: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "add";
-            /**
-             * Contour
-             * @description pixels of the photo
-             */
-            contour: [
-                number,
-                number
-            ][];
-            /**
-             * Color
-             * @enum {string}
-             */
-            color: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "hold" | "volume";
-            /** Problem Id */
-            problem_id: number | null;
-        };
-        /** Delete */
-        Delete: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "delete";
-        };
-        /** SetColor */
-        SetColor: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "set_color";
-            /**
-             * Color
-             * @enum {string}
-             */
-            color: "black" | "white" | "gray" | "red" | "orange" | "yellow" | "green" | "blue" | "purple" | "pink" | "brown" | "mint" | "lime" | "unknown";
-        };
-        /** SetKind */
-        SetKind: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "set_kind";
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "hold" | "volume";
-        };
-        /** SetProblem */
-        SetProblem: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "set_problem";
-            /** Problem Id */
-            problem_id: number | null;
-        };
-        /** SetTag */
-        SetTag: {
-            /** Hold Id */
-            hold_id: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            op: "set_tag";
-            /** Tag */
-            tag: ("start" | "top") | null;
-        };
-        /**
-         * Corrections
-         * @description All of them, in order: a later one may be about a hold that an earlier one added.
-         * @example {
-         *       "corrections": [
-         *         {
-         *           "color": "orange",
-         *           "hold_id": 1,
-         *           "op": "set_color"
-         *         }
-         *       ]
-         *     }
-         */
-        Corrections: {
-            /** Corrections */
-            corrections: (components["schemas"]["SetColor"] | components["schemas"]["SetKind"] | components["schemas"]["SetProblem"] | components["schemas"]["SetTag"] | components["schemas"]["Delete"] | components["schemas"]["Add"])[];
-        };
     };
     responses: never;
     parameters: never;
@@ -930,7 +959,7 @@ export interface operations {
                      *     id: 4
                      *     data: {"job_id":"6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11","seq":4,"step":"detection_complete","progress":30,"message":"Found 1 hold","elapsed_ms":214,"memory":{"rss_mb":159.2,"peak_mb":241.0,"percent":62.2,"limit_mb":256.0,"available_mb":96.8},"holds_count":1,"holds_kept":1,"truncated":false}
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description The photo is empty; The photo is cut short; The photo is damaged; The photo is too small; The multipart body is malformed; The Idempotency-Key is invalid */
@@ -987,7 +1016,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1212,7 +1241,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored; The analysis took too long */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored; The analysis took too long */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1319,7 +1348,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; Shutting down; The photo cannot be stored */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1444,7 +1473,7 @@ export interface operations {
                      *     id: 4
                      *     data: {"job_id":"6f0e3a52-3b0e-4a1c-9a53-2f1f6f6f0b11","seq":4,"step":"detection_complete","progress":30,"message":"Found 1 hold","elapsed_ms":214,"memory":{"rss_mb":159.2,"peak_mb":241.0,"percent":62.2,"limit_mb":256.0,"available_mb":96.8},"holds_count":1,"holds_kept":1,"truncated":false}
                      */
-                    "text/event-stream": string;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description The job has ended, and everything is told */
@@ -1492,6 +1521,90 @@ export interface operations {
             };
         };
     };
+    get_corrections_api_jobs__job_id__corrections_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As they are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "holds": [
+                     *         {
+                     *           "id": 1,
+                     *           "color": "lime",
+                     *           "deleted": false
+                     *         }
+                     *       ],
+                     *       "added": [
+                     *         {
+                     *           "contour": [
+                     *             [
+                     *               900,
+                     *               800
+                     *             ],
+                     *             [
+                     *               960,
+                     *               800
+                     *             ],
+                     *             [
+                     *               930,
+                     *               850
+                     *             ]
+                     *           ],
+                     *           "color": "yellow",
+                     *           "kind": "hold",
+                     *           "problem": 1
+                     *         }
+                     *       ],
+                     *       "problems": [
+                     *         {
+                     *           "id": 1,
+                     *           "start": [
+                     *             "a0"
+                     *           ],
+                     *           "top": [
+                     *             1
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "share": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Corrections"];
+                };
+            };
+            /** @description There is no such job; There are no corrections */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description Internal error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
     post_corrections_api_jobs__job_id__corrections_post: {
         parameters: {
             query?: never;
@@ -1503,17 +1616,105 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "holds": [
+                 *         {
+                 *           "id": 1,
+                 *           "color": "lime",
+                 *           "deleted": false
+                 *         }
+                 *       ],
+                 *       "added": [
+                 *         {
+                 *           "contour": [
+                 *             [
+                 *               900,
+                 *               800
+                 *             ],
+                 *             [
+                 *               960,
+                 *               800
+                 *             ],
+                 *             [
+                 *               930,
+                 *               850
+                 *             ]
+                 *           ],
+                 *           "color": "yellow",
+                 *           "kind": "hold",
+                 *           "problem": 1
+                 *         }
+                 *       ],
+                 *       "problems": [
+                 *         {
+                 *           "id": 1,
+                 *           "start": [
+                 *             "a0"
+                 *           ],
+                 *           "top": [
+                 *             1
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "share": true
+                 *     }
+                 */
                 "application/json": components["schemas"]["Corrections"];
             };
         };
         responses: {
-            /** @description Successful Response */
+            /** @description As they are stored */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CorrectionsAnswer"];
+                    /**
+                     * @example {
+                     *       "holds": [
+                     *         {
+                     *           "id": 1,
+                     *           "color": "lime",
+                     *           "deleted": false
+                     *         }
+                     *       ],
+                     *       "added": [
+                     *         {
+                     *           "contour": [
+                     *             [
+                     *               900,
+                     *               800
+                     *             ],
+                     *             [
+                     *               960,
+                     *               800
+                     *             ],
+                     *             [
+                     *               930,
+                     *               850
+                     *             ]
+                     *           ],
+                     *           "color": "yellow",
+                     *           "kind": "hold",
+                     *           "problem": 1
+                     *         }
+                     *       ],
+                     *       "problems": [
+                     *         {
+                     *           "id": 1,
+                     *           "start": [
+                     *             "a0"
+                     *           ],
+                     *           "top": [
+                     *             1
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "share": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Corrections"];
                 };
             };
             /** @description There is no such job */
@@ -1525,7 +1726,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The job has no result */
+            /** @description The upload took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The job is not done */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1534,7 +1744,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The corrections are invalid */
+            /** @description The corrections are too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The corrections do not fit */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1552,7 +1771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The photo cannot be stored */
+            /** @description The queue is full; The photo cannot be stored */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1641,6 +1860,44 @@ export interface operations {
             };
             /** @description Not ready */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+        };
+    };
+    metrics_metrics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Prometheus' text format; docs/metrics.md explains every name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example # HELP holdcheck_ready 1 while /readyz says so
+                     *     # TYPE holdcheck_ready gauge
+                     *     holdcheck_ready 1.0
+                     *     # HELP holdcheck_jobs Jobs that are kept, by status
+                     *     # TYPE holdcheck_jobs gauge
+                     *     holdcheck_jobs{status="queued"} 2.0
+                     *     holdcheck_jobs{status="running"} 1.0
+                     */
+                    "text/plain": unknown;
+                };
+            };
+            /** @description Internal error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

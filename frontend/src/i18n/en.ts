@@ -158,7 +158,11 @@ export const en = {
     drawing: "Draw around the hold with one finger. Two fingers still zoom.",
     drawMiddle: "Put one in the middle",
     stopDrawing: "Stop drawing",
-    tooSmall: "That was too small. Zoom in, and draw around the hold.",
+    unfit: {
+      small: "That was too small. Zoom in, and draw around the hold.",
+      large: "That was too large for a hold. Draw around one hold.",
+    },
+    share: "The owner of this server trains with corrected photos. Mine may be used.",
     remove: "Delete this hold",
     changes: (n: number) => count(n, "change"),
     kept: "Kept on this phone",

@@ -69,6 +69,14 @@ export const failures: Failures = {
     what: "The corrections do not fit the result",
     next: "They stay on this phone. Reload the app to get its newest version.",
   },
+  corrections_not_found: {
+    what: "There are no corrections",
+    next: "Nothing is lost: they are on this phone.",
+  },
+  corrections_too_many_bytes: {
+    what: "There are too many corrections",
+    next: "They stay on this phone. Draw holds with fewer points.",
+  },
   job_crashed: {
     what: "The server cannot cope with this photo",
     next: "It stopped twice over it. Take the photo again from another spot.",
@@ -83,6 +91,10 @@ export const failures: Failures = {
     next: "The server may be busy. Try again, or with fewer holds in the picture.",
   },
   last_event_id_invalid: { what: "The app and the server lost each other", next: "Send the photo again." },
+  memory_short: {
+    what: "The server is short of memory",
+    next: "It frees some as soon as it can. We keep trying.",
+  },
   not_ready: { what: "The server is still starting", next: "Its models are loading. We go on by ourselves." },
   photo_corrupt: { what: "This photo is damaged", next: "Choose another, or take a new one." },
   photo_empty: {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Hold, Point, Problem } from "../api/types";
-import { correct, type Correction, type Found, nextId } from "./corrections";
+import { asSent, correct, type Correction, type Found, nextId } from "./corrections";
 
 function hold(id: number, more: Partial<Hold> = {}): Hold {
   return {
@@ -149,5 +149,56 @@ describe("a new hold's id", () => {
       problem_id: null,
     };
     expect(nextId(FOUND, [drawn, { op: "delete", hold_id: 7 }])).toBe(8);
+  });
+});
+
+describe("what the service is sent", () => {
+  it("is the difference, not how it came about", () => {
+    const sent = asSent(
+      FOUND,
+      [
+        { op: "set_color", hold_id: 4, color: "mint" },
+        { op: "set_color", hold_id: 4, color: "lime" },
+        { op: "set_kind", hold_id: 2, kind: "volume" },
+        { op: "set_kind", hold_id: 2, kind: "hold" },
+        { op: "delete", hold_id: 3 },
+        { op: "set_problem", hold_id: 1, problem_id: null },
+      ],
+      true,
+    );
+    expect(sent.holds).toEqual([
+      { id: 1, deleted: false, problem: 0 },
+      { id: 3, deleted: true },
+      { id: 4, deleted: false, color: "lime" },
+    ]);
+    expect(sent.share).toBe(true);
+  });
+
+  it("names drawn holds by their place, and leaves out those that were deleted again", () => {
+    const draw = (hold_id: number): Correction => ({
+      op: "add",
+      hold_id,
+      contour: DRAWN,
+      color: "red",
+      kind: "hold",
+      problem_id: 1,
+    });
+    const sent = asSent(
+      FOUND,
+      [
+        draw(5),
+        draw(6),
+        { op: "delete", hold_id: 5 },
+        { op: "set_tag", hold_id: 6, tag: "top" },
+        { op: "set_tag", hold_id: 3, tag: null },
+      ],
+      false,
+    );
+    expect(sent.added).toHaveLength(1);
+    expect(sent.problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
+  });
+
+  it("is nothing where nothing was changed", () => {
+    expect(asSent(FOUND, [], false)).toEqual({ holds: [], added: [], problems: [], share: false });
   });
 });

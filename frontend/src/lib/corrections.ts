@@ -146,13 +146,51 @@ function same(some: readonly number[], others: readonly number[]): boolean {
   return some.length === others.length && some.every((id) => others.includes(id));
 }
 
-/** As the service takes them; that both speak of the same is checked by their types. */
-export function asSent(corrections: readonly Correction[]): SentCorrections {
-  return {
-    corrections: corrections.map((correction) =>
-      correction.op === "add"
-        ? { ...correction, contour: correction.contour.map(([x, y]): [number, number] => [x, y]) }
-        : correction,
-    ),
+/**
+ * As the service takes them: the whole difference between the result and the wall, not how it came about. The types
+ * check that both speak of the same.
+ */
+export function asSent(result: Found, corrections: readonly Correction[], share: boolean): SentCorrections {
+  const wall = correct(result, corrections);
+  const after = new Map(wall.holds.map((hold) => [hold.id, hold]));
+  const added = wall.holds.filter(({ drawn: byHand }) => byHand);
+  const recoloured = new Set(
+    corrections.filter(({ op }) => op === "set_color").map(({ hold_id }) => hold_id),
+  );
+  const nameOf = (id: number): number | string => {
+    const place = added.findIndex((hold) => hold.id === id);
+    return place < 0 ? id : `a${place}`;
   };
+  return {
+    holds: result.hold_data.flatMap((before) => {
+      const change = difference(before, after.get(before.id), recoloured, result.problems);
+      return change === null ? [] : [change];
+    }),
+    added: added.map(({ contour, individual_color: color, kind, problemId }) => ({
+      contour: contour.map(([x, y]): [number, number] => [x, y]),
+      color,
+      kind,
+      problem: problemId,
+    })),
+    problems: wall.problems
+      .filter(({ changed }) => changed)
+      .map(({ id, start_ids, top_ids }) => ({ id, start: start_ids.map(nameOf), top: top_ids.map(nameOf) })),
+    share,
+  };
+}
+
+/** What to say of a hold; null where nothing was changed. */
+function difference(
+  before: Hold,
+  now: SeenHold | undefined,
+  recoloured: ReadonlySet<number>,
+  problems: readonly Problem[],
+): SentCorrections["holds"][number] | null {
+  if (now === undefined) return { id: before.id, deleted: true };
+  const change = {
+    ...(recoloured.has(before.id) && { color: now.individual_color }),
+    ...(now.kind !== before.kind && { kind: now.kind }),
+    ...(now.problemId !== problemOf(problems, before.id) && { problem: now.problemId ?? 0 }),
+  };
+  return Object.keys(change).length === 0 ? null : { id: before.id, deleted: false, ...change };
 }

@@ -43,7 +43,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const corrections = useCorrections(entry.id, entry.corrections, findings.result);
   const onDrawn = (contour: Parameters<typeof corrections.draw>[0]): void =>
     selection.select(corrections.draw(contour, selection.problem));
-  const drawing = useDrawing(camera, size, onDrawn, () => notify(text.correct.tooSmall));
+  const drawing = useDrawing(camera, size, onDrawn, (how) => notify(text.correct.unfit[how]));
   const exportAs = useExports(entry, photo, wall, findings);
 
   const done = entry.status === "done" && findings.result !== null;
