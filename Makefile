@@ -55,7 +55,7 @@ fuzz: .venv/dev.stamp ## 20,000 damaged photos, damaged uploads, and requests ma
 	OPENAPI_EXAMPLES=100 $(BIN)/pytest tests/backend/test_openapi_conformance.py
 
 clean: ## remove what the commands above made, except prepared models and data
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv build frontend/dist frontend/node_modules .mypy_cache .ruff_cache .pytest_cache *.egg-info
 
 # ultralytics asks for opencv-python, which installs into the same folder as the headless build and needs a display's
 # libraries: whenever pip may have brought it, it goes, and the headless files are put back.

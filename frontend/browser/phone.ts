@@ -73,7 +73,7 @@ export async function takePhone(url: string, habits: Habits = {}): Promise<Phone
     complaints,
     picture: async (name) => {
       mkdirSync(PICTURES, { recursive: true });
-      await page.waitForTimeout(500);
+      await page.waitForTimeout(250);
       await page.screenshot({ path: join(PICTURES, `${locale.slice(0, 2)}-${theme}-${width}-${name}.png`) });
     },
     accessible: async (where) => {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Network, startNetwork } from "./network";
 import { choose, explored, hangUp, SAMPLES, takePhone } from "./phone";
 import { type Server, startServer } from "./server";
@@ -15,6 +15,11 @@ afterAll(async () => {
   await hangUp();
   await network.close();
   await server.close();
+});
+
+beforeEach(() => {
+  network.down = false;
+  network.slow = 0;
 });
 
 /** Last-Event-ID of each time that the page asked for events. */

@@ -30,6 +30,7 @@ interface Heard {
   readonly steps: string[];
   readonly asked: string[];
   readonly pauses: number[];
+  readonly reasons: string[];
 }
 
 /** Follows through these answers, one for each connection. */
@@ -37,7 +38,7 @@ async function through(
   answers: readonly (() => Response)[],
   more: Partial<Following> = {},
 ): Promise<Heard & { ending: string }> {
-  const heard: Heard = { steps: [], asked: [], pauses: [] };
+  const heard: Heard = { steps: [], asked: [], pauses: [], reasons: [] };
   const left = [...answers];
   const ending = await follow(new AbortController().signal, {
     lastEventId: "",
@@ -50,8 +51,9 @@ async function through(
     onEvent: (event: StreamEvent) => {
       heard.steps.push(`${event.seq} ${event.step}`);
     },
-    onConnection: (until) => {
-      if (until !== null) heard.pauses.push(until - Date.now());
+    onConnection: (lost) => {
+      if (lost !== null) heard.pauses.push(lost.until - Date.now());
+      if (lost !== null) heard.reasons.push(lost.code);
     },
     random: () => 0,
     ...more,
@@ -113,6 +115,7 @@ describe("following a job", () => {
       () => stream([frame(5, "complete")]),
     ]);
     expect(heard.asked).toEqual(["", "4"]);
+    expect(heard.reasons).toEqual(["shutting_down"]);
     expect(heard.steps).toEqual(["4 detection", "5 complete"]);
   });
 

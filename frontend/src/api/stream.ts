@@ -13,8 +13,8 @@ export interface Following {
   open: (signal: AbortSignal, lastEventId: string) => Promise<Response>;
   lastEventId: string;
   onEvent: (event: StreamEvent, id: string) => void | Promise<void>;
-  /** `null`: connected; else the moment of the next attempt, by Date.now(). */
-  onConnection: (retryAt: number | null) => void;
+  /** `null`: connected; else the moment of the next attempt, by Date.now(), and the code of what went wrong. */
+  onConnection: (lost: { until: number; code: string } | null) => void;
   /** Its `wake` event ends a pause: the phone was unlocked, the network is back. */
   wake?: EventTarget;
   random?: () => number;
@@ -38,29 +38,30 @@ export async function follow(signal: AbortSignal, following: Following): Promise
     await following.onEvent(event, id);
   };
   for (;;) {
-    let retryAfter: number | null = null;
+    let lost = new Failure("unreachable");
     try {
       const ending = await readOnce(signal, following, lastEventId, take);
-      if (ending !== null) return ending;
+      if (ending === "told" || ending === "nothing_left") return ending;
+      if (ending === "shutdown") lost = new Failure("shutting_down");
     } catch (error) {
       if (isAbort(error) && signal.aborted) throw error;
       if (error instanceof Failure && !error.passing) throw error;
-      retryAfter = error instanceof Failure ? error.retryAfter : null;
+      if (error instanceof Failure) lost = error;
     }
-    const wait = backoff(attempt, retryAfter, following.random);
+    const wait = backoff(attempt, lost.retryAfter, following.random);
     attempt += 1;
-    following.onConnection(Date.now() + wait);
+    following.onConnection({ until: Date.now() + wait, code: lost.code });
     await pause(signal, wait, following.wake);
   }
 }
 
-/** One connection. null: it ended before the job did. */
+/** One connection, which may end before the job does. */
 async function readOnce(
   signal: AbortSignal,
   following: Following,
   lastEventId: string,
   take: (event: StreamEvent, id: string) => Promise<void>,
-): Promise<Ending | null> {
+): Promise<Ending | "shutdown" | "cut"> {
   const connection = new AbortController();
   const line = { heardAt: Date.now() };
   const stop = (): void => connection.abort();
@@ -76,11 +77,11 @@ async function readOnce(
     following.onConnection(null);
     const silence = following.silenceMs ?? SILENCE_MS;
     for await (const { event, id } of events(answer.body, silence, line)) {
-      if (isShutdown(event)) return null;
+      if (isShutdown(event)) return "shutdown";
       await take(event, id);
       if (event.step === "complete" || event.step === "error") return "told";
     }
-    return null;
+    return "cut";
   } finally {
     signal.removeEventListener("abort", stop);
     following.wake?.removeEventListener("wake", doubt);

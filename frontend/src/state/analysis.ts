@@ -35,7 +35,7 @@ export async function analyse(
     open: (inner, lastEventId) => openStream(inner, tools, jobId, lastEventId),
     lastEventId: current(tools, id).lastEventId,
     onEvent: (event, eventId) => hear(tools, id, event, eventId),
-    onConnection: (until) => shelves.wait(id, until === null ? null : { code: "unreachable", until }),
+    onConnection: (lost) => shelves.wait(id, lost),
     wake,
   });
   if (ending === "nothing_left") await fetchEnd(signal, tools, id, jobId);

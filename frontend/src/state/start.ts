@@ -33,6 +33,8 @@ export async function startApp(): Promise<App> {
     analyses.resume();
     corrector.flush();
   });
+  // The network may have gone while the database was opened.
+  store.set({ online: navigator.onLine });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") wakeUp();
   });
