@@ -23,6 +23,7 @@ const LOOKS: [string, Habits][] = [
   ["a phone, English, dark", { locale: "en-US", dark: true }],
   ["a phone, Korean, light", { locale: "ko-KR", dark: false }],
   ["the smallest phone, Korean, dark", { locale: "ko-KR", dark: true, width: 320, height: 568 }],
+  ["a phone on its side, English, light", { locale: "en-US", dark: false, width: 740, height: 360 }],
   ["a desk, English, light", { locale: "en-US", dark: false, width: 1280, height: 800, desktop: true }],
 ];
 
@@ -135,10 +136,11 @@ async function tabTo(page: Page, there: () => boolean, key = "Tab"): Promise<voi
 
 /** Nothing sticks out of the screen to the side, and what is touched is large enough for a finger. */
 async function fits(page: Page, where: string, desktop: boolean): Promise<void> {
-  const { wide, small } = await page.evaluate(() => {
+  const { wide, deep, small } = await page.evaluate(() => {
     const targets = [...document.querySelectorAll<HTMLElement>("a, button, label:has(input)")];
     return {
       wide: document.documentElement.scrollWidth - innerWidth,
+      deep: (document.querySelector(".panel")?.getBoundingClientRect().bottom ?? 0) - innerHeight,
       small: targets
         .filter((target) => target.checkVisibility() && !target.classList.contains("skip-link"))
         .map((target) => ({ box: target.getBoundingClientRect(), words: target.outerHTML.slice(0, 120) }))
@@ -147,5 +149,6 @@ async function fits(page: Page, where: string, desktop: boolean): Promise<void> 
     };
   });
   expect(wide, `${where} is wider than the screen`).toBeLessThanOrEqual(0);
+  expect(deep, `${where}: a panel that cannot be scrolled to its end`).toBeLessThanOrEqual(1);
   if (!desktop) expect(small, `${where}: too small to touch`).toEqual([]);
 }
