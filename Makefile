@@ -5,20 +5,22 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 CUDA ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light
+DEBIAN := nginx-light chromium fonts-noto-cjk
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run demo models test check lint format bench load soak fuzz samples clean
+.PHONY: help run app demo models test check lint format bench load soak fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-run: .venv/serve.stamp ## set up what serving needs, then start the service on PORT (8000)
+run: .venv/serve.stamp app ## set up what serving needs, then start the service on PORT (8000)
 	@$(BIN)/python -m backend --port $(PORT)
+
+app: $(if $(shell command -v npm),build/app.stamp) ## build the phone's app, where npm is; the service runs without it
 
 demo: .venv/serve.stamp ## send a sample through a server of its own; prints the stream and draws the result
 	@$(BIN)/python -m backend.demo
@@ -96,3 +98,13 @@ $(DEBIAN_STAMP): | .venv/bin/python
 	if [ -n "$$missing" ]; then echo "installing what the checks need of Debian:" $$missing "..."; apt-get update -qq && \
 	  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi && \
 	touch $@
+
+# A build that fails, as with an old node, does not stop the service: / says how to make it.
+build/app.stamp: frontend/node_modules/.package-lock.json $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+	@echo "building the phone's app ..."
+	@mkdir -p build
+	@cd frontend && npm run --silent build && touch ../$@ || echo "The app could not be built; the service runs without it." >&2
+
+frontend/node_modules/.package-lock.json: frontend/package-lock.json
+	@echo "installing what the app is built with ..."
+	@cd frontend && npm ci --no-audit --no-fund --loglevel error && touch node_modules/.package-lock.json || true

@@ -77,7 +77,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)
-    app.include_router(page.router)
+    app.include_router(page.page_router(page.DIST))
     openapi.install(app, settings)
     _add_error_handlers(app)
     _add_middleware(app, settings)

@@ -1,0 +1,88 @@
+import type { ServerCode } from "./types";
+
+/** What can go wrong before the service is asked, or on the way to it. */
+export const OWN_CODES = [
+  "offline",
+  "unreachable",
+  "unauthorized",
+  "api_key_missing",
+  "api_key_invalid",
+  "forbidden",
+  "rate_limited",
+  "host_not_trusted",
+  "not_an_image",
+  "photo_unreadable",
+  "device_full",
+  "unexpected",
+] as const;
+export type OwnCode = (typeof OWN_CODES)[number];
+export type Code = ServerCode | OwnCode;
+
+/** A failure with the code that chooses its sentence. */
+export class Failure extends Error {
+  constructor(
+    readonly code: string,
+    readonly detail = "",
+    /** Seconds the service asked us to wait; null where it said nothing. */
+    readonly retryAfter: number | null = null,
+    /** HTTP status; 0 where no answer came. */
+    readonly status = 0,
+  ) {
+    super(detail === "" ? code : `${code}: ${detail}`);
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing(): boolean {
+    return [408, 429, 502, 503, 504].includes(this.status) || this.code === "unreachable";
+  }
+}
+
+/** Failures that a key solves. */
+export function wantsKey(code: string): boolean {
+  return ["unauthorized", "api_key_missing", "api_key_invalid", "forbidden"].includes(code);
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+export function toFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof DOMException && error.name === "QuotaExceededError") return new Failure("device_full");
+  return new Failure("unexpected", error instanceof Error ? error.message : String(error));
+}
+
+/** Seconds of a Retry-After header, which holds a number or a date; null where there is none. */
+export function retryAfterSeconds(header: string | null, now: number): number | null {
+  if (header === null || header.trim() === "") return null;
+  const seconds = Number(header);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, (date - now) / 1000);
+}
+
+/** The failure that an answer carries: problem details (RFC 9457), or at least its status. */
+export function failureOf(status: number, body: string, retryAfter: string | null, now: number): Failure {
+  const { code, detail } = problemDetails(body);
+  return new Failure(code ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
+}
+
+function problemDetails(body: string): { code: string | null; detail: string } {
+  try {
+    const problem: unknown = JSON.parse(body);
+    if (typeof problem !== "object" || problem === null) return { code: null, detail: "" };
+    const { code, detail } = problem as Record<string, unknown>;
+    return { code: typeof code === "string" ? code : null, detail: typeof detail === "string" ? detail : "" };
+  } catch {
+    return { code: null, detail: "" };
+  }
+}
+
+function codeOfStatus(status: number): Code {
+  if (status === 401) return "unauthorized";
+  if (status === 403) return "forbidden";
+  if (status === 429) return "rate_limited";
+  if (status === 404 || status === 410) return "job_not_found";
+  if (status === 413) return "photo_too_many_bytes";
+  return [502, 503, 504].includes(status) ? "unreachable" : "internal_error";
+}

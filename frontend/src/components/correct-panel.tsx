@@ -1,0 +1,71 @@
+import type { JSX } from "preact";
+import type { Catalogue } from "../i18n";
+import type { Correction, SeenHold, Wall } from "../lib/corrections";
+import type { Timeline } from "../lib/timeline";
+import { HoldEditor } from "./hold-editor";
+import { Icon } from "./icon";
+import { IconButton } from "./icon-button";
+
+interface Properties {
+  wall: Wall;
+  hold: SeenHold | null;
+  photoUrl: string | null;
+  text: Catalogue;
+  timeline: Timeline<Correction>;
+  sent: boolean;
+  drawing: boolean;
+  onCorrect: (correction: Correction) => void;
+  onUndo: () => void;
+  onRedo: () => void;
+  onDraw: (drawing: boolean) => void;
+  onDrawMiddle: () => void;
+  onDone: () => void;
+  onStep: (by: 1 | -1) => void;
+  onClose: () => void;
+}
+
+/** Puts right what the machine got wrong. */
+export function CorrectPanel(properties: Properties): JSX.Element {
+  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
+  const changes = timeline.done.length;
+  return (
+    <>
+      <div class="correct-bar">
+        <IconButton icon="undo" label={text.correct.undo} onClick={onUndo} disabled={changes === 0} />
+        <IconButton
+          icon="redo"
+          label={text.correct.redo}
+          onClick={onRedo}
+          disabled={timeline.undone.length === 0}
+        />
+        <p class="dim" role="status">
+          {changes > 0 &&
+            `${text.correct.changes(changes)} · ${sent ? text.correct.sent : text.correct.kept}`}
+        </p>
+        <button type="button" class="button primary small" onClick={onDone}>
+          {text.common.done}
+        </button>
+      </div>
+      {hold !== null && !drawing ? <HoldEditor {...properties} hold={hold} /> : <Drawing {...properties} />}
+    </>
+  );
+}
+
+function Drawing({ text, drawing, onDraw, onDrawMiddle }: Properties): JSX.Element {
+  return (
+    <div class="draw-panel">
+      <p class="dim">{drawing ? text.correct.drawing : text.correct.hint}</p>
+      <div class="button-row">
+        {drawing && (
+          <button type="button" class="button" onClick={onDrawMiddle}>
+            {text.correct.drawMiddle}
+          </button>
+        )}
+        <button type="button" class="button" aria-pressed={drawing} onClick={() => onDraw(!drawing)}>
+          <Icon name="lasso" size={20} />
+          {drawing ? text.correct.stopDrawing : text.correct.draw}
+        </button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,50 @@
+import type { JSX } from "preact";
+import type { Result } from "../api/types";
+import type { Catalogue } from "../i18n";
+import type { SeenHold, Wall } from "../lib/corrections";
+import { HoldCard } from "./hold-card";
+import { NoticeLine } from "./notice-line";
+import { ProblemCard } from "./problem-card";
+import { ProblemChips } from "./problem-chips";
+
+interface Properties {
+  wall: Wall;
+  result: Result;
+  hold: SeenHold | null;
+  problem: number | null;
+  photoUrl: string | null;
+  text: Catalogue;
+  onChoose: (problem: number | null) => void;
+  onStep: (by: 1 | -1) => void;
+  onClose: () => void;
+}
+
+/** What there is to know of a wall, a problem or a hold. */
+export function ExplorePanel(properties: Properties): JSX.Element {
+  const { wall, result, hold, problem, text } = properties;
+  const chosen = wall.problems.find(({ id }) => id === problem);
+  if (hold !== null) return <HoldCard {...properties} hold={hold} />;
+  if (wall.holds.length === 0) {
+    return (
+      <div class="empty-panel">
+        <h2>{text.wall.empty}</h2>
+        <p class="dim">{text.wall.emptyHint}</p>
+      </div>
+    );
+  }
+  const { total_holds: found, holds_kept: kept, truncated } = result.statistics;
+  return (
+    <>
+      {result.is_dummy && <NoticeLine>{text.wall.dummy}</NoticeLine>}
+      {result.degraded && !result.is_dummy && <NoticeLine>{text.wall.degraded}</NoticeLine>}
+      <h2 class="summary">
+        {text.common.holds(wall.holds.length)} <span class="dim">·</span>{" "}
+        {text.common.problems(wall.problems.length)}
+      </h2>
+      {truncated && problem === null && <p class="note">{text.wall.truncated(found, kept)}</p>}
+      {wall.problems.length === 0 && <p class="dim">{text.wall.noProblems}</p>}
+      {chosen !== undefined && <ProblemCard problem={chosen} text={text} />}
+      <ProblemChips problems={wall.problems} chosen={problem} text={text} onChoose={properties.onChoose} />
+    </>
+  );
+}

@@ -1,0 +1,58 @@
+import type { ComponentChildren, JSX } from "preact";
+import type { Catalogue } from "../i18n";
+import type { SeenHold, Wall } from "../lib/corrections";
+import { ColourBars } from "./colour-bars";
+import { HoldCrop } from "./hold-crop";
+import { IconButton } from "./icon-button";
+
+interface Properties {
+  hold: SeenHold;
+  wall: Wall;
+  photoUrl: string | null;
+  text: Catalogue;
+  onStep: (by: 1 | -1) => void;
+  onClose: () => void;
+}
+
+/** What is known of one hold. */
+export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Properties): JSX.Element {
+  const [left, top, right, bottom] = hold.bbox;
+  const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
+  const percent = Math.round(hold.score * 100);
+  return (
+    <section class="hold-card" aria-label={text.hold.name(hold.id)}>
+      <div class="hold-head">
+        <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(hold.id)} />
+        <div class="hold-title">
+          <h2 aria-live="polite">
+            {text.hold.name(hold.id)} <span class="dim">{text.colours[hold.color]}</span>
+          </h2>
+          <p class="dim">{index < 0 ? text.wall.noProblem : text.problem.name(index + 1)}</p>
+          {hold.tag !== null && <span class={`tag ${hold.tag}`}>{text.hold.tags[hold.tag]}</span>}
+        </div>
+        <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
+      </div>
+      <ColourBars scores={hold.color_scores} names={text.colours} />
+      <dl class="facts">
+        <Fact name={text.hold.kind}>{text.hold.kinds[hold.kind]}</Fact>
+        <Fact name={text.hold.size}>
+          {text.hold.sizeOf(Math.round(right - left), Math.round(bottom - top))}
+        </Fact>
+        <Fact name={text.hold.confidence}>{hold.drawn ? text.hold.drawn : `${percent} %`}</Fact>
+      </dl>
+      <div class="stepper">
+        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} />
+        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} />
+      </div>
+    </section>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,70 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { Catalogue } from "../i18n";
+import { canShare } from "../lib/files";
+import { Dialog } from "./dialog";
+import { Icon, type IconName } from "./icon";
+import { IconButton } from "./icon-button";
+
+export const EXPORTS = ["picture", "json", "coco"] as const;
+export type Export = (typeof EXPORTS)[number];
+
+interface Properties {
+  text: Catalogue;
+  onExport: (what: Export, how: "share" | "save") => Promise<void>;
+  onClose: () => void;
+}
+
+const ICONS: Record<Export, IconName> = { picture: "photo", json: "pulse", coco: "lasso" };
+const HINTS = { picture: "pictureHint", json: "jsonHint", coco: "cocoHint" } as const;
+/** The share sheet takes pictures and plain text; of JSON it knows nothing. */
+const SHAREABLE: Record<Export, { type: string; name: string } | null> = {
+  picture: { type: "image/png", name: "wall.png" },
+  json: null,
+  coco: null,
+};
+
+export function ShareDialog({ text, onExport, onClose }: Properties): JSX.Element {
+  const [busy, setBusy] = useState<Export | null>(null);
+  const start = (what: Export, how: "share" | "save"): void => {
+    setBusy(what);
+    void onExport(what, how).finally(() => setBusy(null));
+  };
+  return (
+    <Dialog title={text.share.title} closeLabel={text.common.close} onClose={onClose}>
+      <ul class="rows">
+        {EXPORTS.map((what) => {
+          const sharing = SHAREABLE[what];
+          return (
+            <li key={what} class="row">
+              <span class="row-icon">
+                <Icon name={ICONS[what]} />
+              </span>
+              <span class="row-words">
+                <strong>{text.share[what]}</strong>
+                <span class="dim">{busy === what ? text.share.making : text.share[HINTS[what]]}</span>
+              </span>
+              {sharing !== null && canShare(sharing.type, sharing.name) && (
+                <IconButton
+                  icon="share"
+                  label={`${text.share.share}: ${text.share[what]}`}
+                  disabled={busy !== null}
+                  onClick={() => start(what, "share")}
+                />
+              )}
+              <button
+                type="button"
+                class="button small"
+                disabled={busy !== null}
+                aria-label={`${text.share.save}: ${text.share[what]}`}
+                onClick={() => start(what, "save")}
+              >
+                {text.share.save}
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </Dialog>
+  );
+}

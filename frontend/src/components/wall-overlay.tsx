@@ -1,0 +1,83 @@
+import type { JSX } from "preact";
+import type { SeenHold, Wall } from "../lib/corrections";
+import { pathData } from "../lib/geometry";
+import { HoldBadge } from "./hold-badge";
+import { HoldOutline } from "./hold-outline";
+import { ProblemPatterns } from "./problem-patterns";
+
+interface Properties {
+  wall: Wall;
+  selected: number | null;
+  problem: number | null;
+  /** CSS pixels of a photo pixel, when the view last came to rest. */
+  scale: number;
+  marks: { start: string; top: string };
+}
+
+/** Holds with fewer CSS pixels across carry no number: it would hide them. */
+const LEAST_FOR_LABEL = 24;
+
+/** Everything that lies on the photo, in its pixels. */
+export function WallOverlay({ wall, selected, problem, scale, marks }: Properties): JSX.Element {
+  const order = new Map(wall.problems.map(({ id }, index) => [id, index]));
+  const lookOf = (hold: SeenHold): "plain" | "chosen" | "dimmed" | "selected" => {
+    if (hold.id === selected) return "selected";
+    if (problem !== null) return hold.problemId === problem ? "chosen" : "dimmed";
+    return "plain";
+  };
+  return (
+    <>
+      <ProblemPatterns problems={wall.problems} tile={wall.width / 60} />
+      <Veil wall={wall} selected={selected} problem={problem} />
+      {wall.holds.map((hold) => (
+        <HoldOutline
+          key={hold.id}
+          hold={hold}
+          problemIndex={hold.problemId === null ? null : (order.get(hold.problemId) ?? null)}
+          look={lookOf(hold)}
+          detailed={Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL}
+        />
+      ))}
+      <g class="badges">
+        {wall.holds.map((hold) => {
+          const index = hold.problemId === null ? undefined : order.get(hold.problemId);
+          const faint = lookOf(hold) === "dimmed";
+          const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
+          const label = index !== undefined && wide && !faint ? String(index + 1) : null;
+          const mark = hold.tag === null || faint ? null : marks[hold.tag];
+          if (label === null && mark === null) return null;
+          const estimated = isEstimated(hold, wall);
+          return (
+            <HoldBadge
+              key={hold.id}
+              hold={hold}
+              label={label}
+              mark={mark}
+              estimated={estimated}
+              faint={faint}
+            />
+          );
+        })}
+      </g>
+    </>
+  );
+}
+
+function isEstimated(hold: SeenHold, wall: Wall): boolean {
+  const problem = wall.problems.find(({ id }) => id === hold.problemId);
+  if (problem === undefined || hold.tag === null) return false;
+  return hold.tag === "start" ? problem.start_estimated : problem.top_estimated;
+}
+
+/** Darkens the wall around what was chosen. */
+function Veil({
+  wall,
+  selected,
+  problem,
+}: Pick<Properties, "wall" | "selected" | "problem">): JSX.Element | null {
+  const shown = wall.holds.filter((hold) => hold.id === selected || hold.problemId === problem);
+  if ((selected === null && problem === null) || shown.length === 0) return null;
+  const around = `M0 0H${wall.width}V${wall.height}H0Z`;
+  const holes = shown.map((hold) => pathData(hold.contour)).join("");
+  return <path class={problem === null ? "veil light" : "veil"} d={around + holes} fill-rule="evenodd" />;
+}

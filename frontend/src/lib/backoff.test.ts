@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+import { backoff, pause } from "./backoff";
+
+describe("a pause before the next attempt", () => {
+  it("grows, and stops growing at half a minute", () => {
+    const longest = [0, 1, 2, 3, 20].map((attempt) => backoff(attempt, null, () => 1));
+    expect(longest).toEqual([800, 1600, 3200, 6400, 30_000]);
+  });
+
+  it("differs from phone to phone", () => {
+    expect(backoff(3, null, () => 0)).toBeLessThan(backoff(3, null, () => 1));
+  });
+
+  it("is never shorter than the service asked", () => {
+    expect(backoff(0, 20, () => 0)).toBe(20_000);
+  });
+
+  it("ends with an abort", async () => {
+    const control = new AbortController();
+    const waiting = pause(control.signal, 60_000);
+    control.abort();
+    await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
+  });
+});

@@ -1,0 +1,195 @@
+import { describe, expect, it } from "vitest";
+import type { Hold, Point, Problem } from "../api/types";
+import { asSent, correct, type Correction, type Found, nextId } from "./corrections";
+
+function hold(id: number, more: Partial<Hold> = {}): Hold {
+  return {
+    id,
+    center: [id * 10, 10],
+    area: 100,
+    bbox: [id * 10 - 5, 5, id * 10 + 5, 15],
+    contour: [
+      [id * 10 - 5, 5],
+      [id * 10 + 5, 5],
+      [id * 10, 15],
+    ],
+    score: 0.9,
+    kind: "hold",
+    color: "red",
+    individual_color: "red",
+    color_scores: { red: 0.9 },
+    rgb: [200, 0, 0],
+    hsv: [0, 100, 78],
+    lab: [40, 60, 50],
+    tag: null,
+    ...more,
+  };
+}
+
+function problem(id: number, holds: number[], more: Partial<Problem> = {}): Problem {
+  return {
+    id,
+    color_name: "red",
+    color_rgb: [200, 0, 0],
+    hold_count: holds.length,
+    holds,
+    difficulty: null,
+    climb_type: null,
+    start_ids: [],
+    top_ids: [],
+    start_estimated: true,
+    top_estimated: true,
+    ...more,
+  };
+}
+
+const FOUND: Found = {
+  image_width: 100,
+  image_height: 50,
+  hold_data: [hold(1, { tag: "start" }), hold(2), hold(3, { tag: "top" }), hold(4, { color: "blue" })],
+  problems: [
+    problem(1, [1, 2, 3], { start_ids: [1], top_ids: [3] }),
+    problem(2, [4], { color_name: "blue" }),
+  ],
+};
+const DRAWN: Point[] = [
+  [0, 0],
+  [20, 0],
+  [20, 20],
+  [0, 20],
+];
+
+function after(...corrections: Correction[]): ReturnType<typeof correct> {
+  return correct(FOUND, corrections);
+}
+
+describe("corrections", () => {
+  it("of nothing leave everything as it was found", () => {
+    const wall = after();
+    expect(wall.holds.map(({ id, problemId }) => [id, problemId])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 2],
+    ]);
+    expect(wall.problems.map(({ changed, start_estimated }) => [changed, start_estimated])).toEqual([
+      [false, true],
+      [false, true],
+    ]);
+  });
+
+  it("delete a hold from the wall and from its problem", () => {
+    const wall = after({ op: "delete", hold_id: 2 });
+    expect(wall.holds.map(({ id }) => id)).toEqual([1, 3, 4]);
+    expect(wall.problems[0]).toMatchObject({ holds: [1, 3], hold_count: 2, changed: true });
+    expect(wall.problems[1]?.changed).toBe(false);
+  });
+
+  it("move a hold to another problem, whose colour it takes, and lose its mark", () => {
+    const wall = after({ op: "set_problem", hold_id: 1, problem_id: 2 });
+    expect(wall.holds[0]).toMatchObject({ problemId: 2, color: "blue", individual_color: "red", tag: null });
+    expect(wall.problems.map(({ hold_count }) => hold_count)).toEqual([2, 2]);
+  });
+
+  it("make a mark certain that was estimated, and leave the other end estimated", () => {
+    const wall = after({ op: "set_tag", hold_id: 2, tag: "start" });
+    expect(wall.problems[0]).toMatchObject({
+      start_ids: [1, 2],
+      start_estimated: false,
+      top_estimated: true,
+    });
+  });
+
+  it("add a drawn hold with a box, an area and a problem", () => {
+    const wall = after({
+      op: "add",
+      hold_id: 9,
+      contour: DRAWN,
+      color: "blue",
+      kind: "volume",
+      problem_id: 2,
+    });
+    expect(wall.holds[4]).toMatchObject({
+      id: 9,
+      bbox: [0, 0, 20, 20],
+      area: 400,
+      center: [10, 10],
+      kind: "volume",
+      color: "blue",
+      drawn: true,
+    });
+    expect(wall.problems[1]).toMatchObject({ holds: [4, 9], changed: true });
+  });
+
+  it("apply in order", () => {
+    const wall = after(
+      { op: "set_color", hold_id: 4, color: "mint" },
+      { op: "set_color", hold_id: 4, color: "lime" },
+      { op: "set_kind", hold_id: 4, kind: "volume" },
+    );
+    expect(wall.holds[3]).toMatchObject({ individual_color: "lime", kind: "volume" });
+  });
+
+  it("of a hold that is gone change nothing", () => {
+    expect(
+      after({ op: "delete", hold_id: 4 }, { op: "set_color", hold_id: 4, color: "red" }).holds,
+    ).toHaveLength(3);
+  });
+});
+
+describe("a new hold's id", () => {
+  it("is one that no hold has or had", () => {
+    expect(nextId(FOUND, [])).toBe(5);
+    const drawn: Correction = {
+      op: "add",
+      hold_id: 7,
+      contour: DRAWN,
+      color: "red",
+      kind: "hold",
+      problem_id: null,
+    };
+    expect(nextId(FOUND, [drawn, { op: "delete", hold_id: 7 }])).toBe(8);
+  });
+});
+
+describe("what the service is sent", () => {
+  const sent = (...corrections: Correction[]): ReturnType<typeof asSent> => asSent(FOUND, corrections, false);
+
+  it("is nothing where all was undone by hand", () => {
+    const back = sent(
+      { op: "set_color", hold_id: 4, color: "mint" },
+      { op: "set_color", hold_id: 4, color: "red" },
+    );
+    expect(back).toEqual({ holds: [], added: [], problems: [], share: false });
+  });
+
+  it("names what became of each hold, however often it was changed", () => {
+    expect(
+      sent(
+        { op: "delete", hold_id: 2 },
+        { op: "set_kind", hold_id: 4, kind: "volume" },
+        { op: "set_problem", hold_id: 4, problem_id: null },
+      ).holds,
+    ).toEqual([
+      { id: 2, deleted: true },
+      { id: 4, deleted: false, kind: "volume", problem: 0 },
+    ]);
+  });
+
+  it("tells a problem's ends where they changed, drawn holds by their place among the drawn", () => {
+    const drawn = { op: "add", contour: DRAWN, color: "red", kind: "hold", problem_id: 1 } as const;
+    const { added, problems } = sent(
+      { ...drawn, hold_id: 5 },
+      { op: "delete", hold_id: 5 },
+      { ...drawn, hold_id: 6 },
+      { op: "set_tag", hold_id: 6, tag: "top" },
+      { op: "set_tag", hold_id: 3, tag: null },
+    );
+    expect(added).toEqual([{ contour: DRAWN, color: "red", kind: "hold", problem: 1 }]);
+    expect(problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
+  });
+
+  it("says whether it may be kept", () => {
+    expect(asSent(FOUND, [], true).share).toBe(true);
+  });
+});

@@ -1,0 +1,197 @@
+import type { Colour, Hold, Kind, Point, Problem, Result, SentCorrections, Tag } from "../api/types";
+import { area, bounds, centroid } from "./geometry";
+
+/** One thing that a person put right. A list of them, applied in order, is what the service is sent. */
+export type Correction =
+  | { readonly op: "set_color"; readonly hold_id: number; readonly color: Colour }
+  | { readonly op: "set_kind"; readonly hold_id: number; readonly kind: Kind }
+  | { readonly op: "set_problem"; readonly hold_id: number; readonly problem_id: number | null }
+  | { readonly op: "set_tag"; readonly hold_id: number; readonly tag: Tag | null }
+  | { readonly op: "delete"; readonly hold_id: number }
+  | {
+      readonly op: "add";
+      readonly hold_id: number;
+      readonly contour: readonly Point[];
+      readonly color: Colour;
+      readonly kind: Kind;
+      readonly problem_id: number | null;
+    };
+
+/** A hold as a person sees it: with its problem, and whether a person drew it. */
+export type SeenHold = Hold & { readonly problemId: number | null; readonly drawn: boolean };
+
+/** A problem as a person sees it: how many holds are left, and whether its figures are still the machine's. */
+export type SeenProblem = Problem & { readonly changed: boolean };
+
+/** The wall after corrections. */
+export interface Wall {
+  readonly width: number;
+  readonly height: number;
+  readonly holds: readonly SeenHold[];
+  readonly problems: readonly SeenProblem[];
+}
+
+/** How the service says that a hold belongs to no problem: null is "as it was". */
+const NO_PROBLEM = 0;
+
+/** The part of a result that corrections change. */
+export type Found = Pick<Result, "image_width" | "image_height" | "hold_data" | "problems">;
+
+/** An id that no hold has or ever had: a deleted one may come back by undoing. */
+export function nextId(result: Pick<Result, "hold_data">, corrections: readonly Correction[]): number {
+  const ids = [...result.hold_data.map(({ id }) => id), ...corrections.map(({ hold_id }) => hold_id)];
+  return 1 + ids.reduce((most, id) => Math.max(most, id), 0);
+}
+
+/** The wall as a person left it. A correction of a hold that is not there changes nothing. */
+export function correct(result: Found, corrections: readonly Correction[]): Wall {
+  const holds = new Map<number, SeenHold>();
+  for (const hold of result.hold_data) {
+    holds.set(hold.id, { ...hold, problemId: problemOf(result.problems, hold.id), drawn: false });
+  }
+  const touched = new Set<number>();
+  for (const correction of corrections) {
+    const before = holds.get(correction.hold_id);
+    const after = applied(correction, before, result.problems);
+    touch(touched, before?.problemId, after?.problemId);
+    if (after === null) holds.delete(correction.hold_id);
+    else holds.set(correction.hold_id, after);
+  }
+  const left = [...holds.values()];
+  return {
+    width: result.image_width,
+    height: result.image_height,
+    holds: left,
+    problems: result.problems.map((problem) => recount(problem, left, touched.has(problem.id))),
+  };
+}
+
+function problemOf(problems: readonly Problem[], holdId: number): number | null {
+  return problems.find((problem) => problem.holds.includes(holdId))?.id ?? null;
+}
+
+function touch(touched: Set<number>, ...ids: (number | null | undefined)[]): void {
+  for (const id of ids) if (id !== null && id !== undefined) touched.add(id);
+}
+
+/** The hold after one correction; null where it is gone, or never was. */
+function applied(
+  correction: Correction,
+  hold: SeenHold | undefined,
+  problems: readonly Problem[],
+): SeenHold | null {
+  if (correction.op === "add") return drawn(correction, problems);
+  if (hold === undefined) return null;
+  switch (correction.op) {
+    case "set_color":
+      return { ...hold, individual_color: correction.color, color: correction.color };
+    case "set_kind":
+      return { ...hold, kind: correction.kind };
+    case "set_tag":
+      return { ...hold, tag: correction.tag };
+    case "set_problem":
+      return inProblem(hold, problems, correction.problem_id);
+    case "delete":
+      return null;
+  }
+}
+
+function inProblem(hold: SeenHold, problems: readonly Problem[], problemId: number | null): SeenHold {
+  const problem = problems.find(({ id }) => id === problemId);
+  return {
+    ...hold,
+    problemId: problem?.id ?? null,
+    color: problem?.color_name ?? hold.individual_color,
+    tag: hold.problemId === problemId ? hold.tag : null,
+  };
+}
+
+function drawn(added: Extract<Correction, { op: "add" }>, problems: readonly Problem[]): SeenHold {
+  const box = bounds(added.contour);
+  const problem = problems.find(({ id }) => id === added.problem_id);
+  return {
+    id: added.hold_id,
+    center: [...centroid(added.contour)],
+    area: area(added.contour),
+    bbox: [box.left, box.top, box.right, box.bottom],
+    contour: added.contour.map(([x, y]) => [x, y]),
+    score: 1,
+    kind: added.kind,
+    color: problem?.color_name ?? added.color,
+    individual_color: added.color,
+    color_scores: { [added.color]: 1 },
+    rgb: [0, 0, 0],
+    hsv: [0, 0, 0],
+    lab: [0, 0, 0],
+    tag: null,
+    problemId: problem?.id ?? null,
+    drawn: true,
+  };
+}
+
+function recount(problem: Problem, holds: readonly SeenHold[], changed: boolean): SeenProblem {
+  const members = holds.filter((hold) => hold.problemId === problem.id);
+  const tagged = (tag: Tag): number[] => members.filter((hold) => hold.tag === tag).map(({ id }) => id);
+  const [starts, tops] = [tagged("start"), tagged("top")];
+  return {
+    ...problem,
+    holds: members.map(({ id }) => id),
+    hold_count: members.length,
+    start_ids: starts,
+    top_ids: tops,
+    start_estimated: problem.start_estimated && same(starts, problem.start_ids),
+    top_estimated: problem.top_estimated && same(tops, problem.top_ids),
+    changed,
+  };
+}
+
+function same(some: readonly number[], others: readonly number[]): boolean {
+  return some.length === others.length && some.every((id) => others.includes(id));
+}
+
+/** As the service takes them: how the wall differs from the result, whichever way it came to that. */
+export function asSent(result: Found, corrections: readonly Correction[], share: boolean): SentCorrections {
+  const wall = correct(result, corrections);
+  const byHand = wall.holds.filter(({ drawn: added }) => added);
+  const left = new Map(wall.holds.map((hold) => [hold.id, hold]));
+  const reference = (id: number): number | string => {
+    const place = byHand.findIndex((hold) => hold.id === id);
+    return place < 0 ? id : `a${String(place)}`;
+  };
+  return {
+    holds: result.hold_data.flatMap((found) => difference(result.problems, found, left.get(found.id))),
+    added: byHand.map(({ contour, individual_color, kind, problemId }) => ({
+      contour,
+      color: individual_color,
+      kind,
+      problem: problemId,
+    })),
+    problems: wall.problems
+      .filter((problem) => problem.changed && hasOtherEnds(problem, result.problems))
+      .map(({ id, start_ids, top_ids }) => ({
+        id,
+        start: start_ids.map(reference),
+        top: top_ids.map(reference),
+      })),
+    share,
+  };
+}
+
+function difference(
+  problems: readonly Problem[],
+  found: Hold,
+  left: SeenHold | undefined,
+): SentCorrections["holds"] {
+  if (left === undefined) return [{ id: found.id, deleted: true }];
+  const change = {
+    ...(left.individual_color !== found.individual_color && { color: left.individual_color }),
+    ...(left.kind !== found.kind && { kind: left.kind }),
+    ...(left.problemId !== problemOf(problems, found.id) && { problem: left.problemId ?? NO_PROBLEM }),
+  };
+  return Object.keys(change).length === 0 ? [] : [{ id: found.id, deleted: false, ...change }];
+}
+
+function hasOtherEnds(problem: Problem, before: readonly Problem[]): boolean {
+  const was = before.find(({ id }) => id === problem.id);
+  return was === undefined || !same(problem.start_ids, was.start_ids) || !same(problem.top_ids, was.top_ids);
+}

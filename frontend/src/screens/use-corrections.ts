@@ -1,0 +1,46 @@
+import { useState } from "preact/hooks";
+import type { Point, Result } from "../api/types";
+import { type Correction, nextId } from "../lib/corrections";
+import { act, begin, redo, type Timeline, undo } from "../lib/timeline";
+import { useApp } from "../state/context";
+
+export interface Corrections {
+  readonly timeline: Timeline<Correction>;
+  correct: (correction: Correction) => void;
+  undo: () => void;
+  redo: () => void;
+  /** The new hold's id. */
+  draw: (contour: readonly Point[], problem: number | null) => number;
+}
+
+const NONE: readonly Correction[] = [];
+
+/** What was corrected lives in the entry; what was undone, only as long as the screen. */
+export function useCorrections(
+  id: string,
+  kept: readonly Correction[] | undefined,
+  result: Result | null,
+): Corrections {
+  const { corrector } = useApp();
+  const [undone, setUndone] = useState<readonly Correction[]>(NONE);
+  const timeline: Timeline<Correction> = { done: kept ?? begin<Correction>().done, undone };
+  const turn = (next: Timeline<Correction>): void => {
+    if (next === timeline) return;
+    setUndone(next.undone);
+    corrector.change(id, next.done);
+  };
+  const correct = (correction: Correction): void => turn(act(timeline, correction));
+  return {
+    timeline,
+    correct,
+    undo: () => turn(undo(timeline)),
+    redo: () => turn(redo(timeline)),
+    draw: (contour, problem) => {
+      // An undone hold keeps its number, in case it comes back.
+      const hold_id = nextId(result ?? { hold_data: [] }, [...timeline.done, ...undone]);
+      const color = result?.problems.find((one) => one.id === problem)?.color_name ?? "unknown";
+      correct({ op: "add", hold_id, contour, color, kind: "hold", problem_id: problem });
+      return hold_id;
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import type { RefObject } from "preact";
+import { useRef, useState } from "preact/hooks";
+import type { Point } from "../api/types";
+import type { Camera } from "../lib/camera";
+import { area, simplify } from "../lib/geometry";
+import type { Meaning } from "../lib/gestures";
+import type { Size } from "../lib/viewport";
+
+export interface Drawing {
+  readonly active: boolean;
+  readonly points: readonly Point[];
+  setActive: (active: boolean) => void;
+  stroke: NonNullable<Meaning["stroke"]>;
+  /** A round one in the middle of the view: for who has no finger to draw with. */
+  putInMiddle: () => void;
+}
+
+/** CSS pixels: what is drawn smaller was not meant. */
+const LEAST_SIDE = 14;
+const CORNERS = 16;
+/** The service takes no longer outline. */
+const MOST_POINTS = 200;
+
+/** A finger that draws around a hold. */
+export function useDrawing(
+  camera: RefObject<Camera | null>,
+  size: Size,
+  onDrawn: (contour: readonly Point[]) => void,
+  onTooSmall: () => void,
+): Drawing {
+  const [active, setActive] = useState(false);
+  const [points, setPoints] = useState<readonly Point[]>([]);
+  // The stroke outruns rendering: its points are collected here.
+  const stroke = useRef<Point[]>([]);
+
+  const onPhoto = ([x, y]: Point): Point => [
+    Math.min(size.width, Math.max(0, x)),
+    Math.min(size.height, Math.max(0, y)),
+  ];
+  const finish = (contour: readonly Point[]): void => {
+    const scale = camera.current?.view.scale ?? 1;
+    if (contour.length < 3 || Math.sqrt(area(contour)) * scale < LEAST_SIDE) {
+      onTooSmall();
+      return;
+    }
+    setActive(false);
+    onDrawn(contour);
+  };
+  return {
+    active,
+    points,
+    setActive: (next) => {
+      setActive(next);
+      setPoints([]);
+    },
+    stroke: (point, phase) => {
+      if (!active) return false;
+      if (phase === "begin") stroke.current = [];
+      if (phase === "begin" || phase === "on") stroke.current.push(onPhoto(point));
+      if (phase === "end") finish(smooth(stroke.current, camera.current?.view.scale ?? 1));
+      setPoints(phase === "begin" || phase === "on" ? [...stroke.current] : []);
+      return true;
+    },
+    putInMiddle: () => {
+      const [centre, scale] = [camera.current?.centre(), camera.current?.view.scale ?? 1];
+      const [x, y] = (centre && camera.current?.toPhoto(centre)) ?? [size.width / 2, size.height / 2];
+      const radius = 28 / scale;
+      const turns = Array.from({ length: CORNERS }, (_unused, index) => (2 * Math.PI * index) / CORNERS);
+      finish(turns.map((turn) => onPhoto([x + radius * Math.cos(turn), y + radius * Math.sin(turn)])));
+    },
+  };
+}
+
+/** No more points than the eye can tell apart on this screen, and than the service takes. */
+function smooth(points: readonly Point[], scale: number): Point[] {
+  let tolerance = 1 / scale;
+  let simple = simplify(points, tolerance);
+  while (simple.length > MOST_POINTS) {
+    tolerance *= 2;
+    simple = simplify(points, tolerance);
+  }
+  return simple;
+}

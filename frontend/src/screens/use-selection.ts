@@ -1,0 +1,80 @@
+import type { RefObject } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { Point } from "../api/types";
+import type { Camera } from "../lib/camera";
+import type { SeenHold, Wall } from "../lib/corrections";
+import { bounds, hitTest } from "../lib/geometry";
+
+/** The hold and the problem that a person looks at. */
+export interface Selection {
+  readonly hold: SeenHold | null;
+  readonly problem: number | null;
+  /** A problem, or none; the camera follows. */
+  choose: (problem: number | null) => void;
+  select: (hold: number | null) => void;
+  /** To the next hold, or the one before, among those of the chosen problem. */
+  step: (by: 1 | -1) => void;
+  tap: (point: Point, slop: number) => void;
+  /** Lets go of the hold, then of the problem. */
+  escape: () => void;
+}
+
+export function useSelection(
+  wall: Wall | null,
+  camera: RefObject<Camera | null>,
+  covered: number,
+): Selection {
+  const [holdId, select] = useState<number | null>(null);
+  const [problem, setProblem] = useState<number | null>(null);
+  const holds = wall?.holds ?? [];
+
+  const choose = (chosen: number | null): void => {
+    setProblem(chosen);
+    select(null);
+    const box = boxOf(holds.filter((hold) => hold.problemId === chosen));
+    if (chosen === null || box === null) camera.current?.showAll();
+    else camera.current?.showBox(box, 0.86);
+  };
+  const selectHold = (chosen: number | null): void => {
+    select(chosen);
+    const hold = holds.find(({ id }) => id === chosen);
+    if (hold !== undefined && hold.problemId !== problem) setProblem(null);
+  };
+  const hold = holds.find(({ id }) => id === holdId) ?? null;
+  // Again when the panel grows: it must not cover what it tells of.
+  useEffect(() => {
+    if (hold === null) return;
+    const [left, top, right, bottom] = hold.bbox;
+    camera.current?.reveal({ left, top, right, bottom });
+    // A corrected hold is a new object in the same place.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [holdId, covered, camera]);
+  return {
+    hold,
+    problem,
+    choose,
+    select: selectHold,
+    step: (by) => {
+      const among = holds.filter((hold) => problem === null || hold.problemId === problem);
+      const at = among.findIndex(({ id }) => id === holdId);
+      selectHold(among[at < 0 ? 0 : (at + by + among.length) % among.length]?.id ?? null);
+    },
+    tap: (point, slop) => {
+      const hit = hitTest(holds, point, slop);
+      if (hit !== null || holdId !== null) selectHold(hit?.id ?? null);
+      else if (problem !== null) choose(null);
+    },
+    escape: () => {
+      if (holdId !== null) select(null);
+      else choose(null);
+    },
+  };
+}
+
+function boxOf(holds: readonly SeenHold[]): ReturnType<typeof bounds> | null {
+  const corners = holds.flatMap(({ bbox: [left, top, right, bottom] }): Point[] => [
+    [left, top],
+    [right, bottom],
+  ]);
+  return corners.length === 0 ? null : bounds(corners);
+}

@@ -1,0 +1,111 @@
+import type { JSX } from "preact";
+import { CorrectPanel } from "../components/correct-panel";
+import { ExplorePanel } from "../components/explore-panel";
+import { FailurePanel } from "../components/failure-panel";
+import { ProgressPanel } from "../components/progress-panel";
+import type { Wall } from "../lib/corrections";
+import { useApp, useSelect, useText } from "../state/context";
+import type { Entry, Findings } from "../state/entry";
+import { go } from "../state/route";
+import type { Corrections } from "./use-corrections";
+import type { Drawing } from "./use-drawing";
+import type { Selection } from "./use-selection";
+
+interface Properties {
+  entry: Entry;
+  findings: Findings;
+  wall: Wall | null;
+  photoUrl: string | null;
+  mode: "explore" | "correct";
+  selection: Selection;
+  corrections: Corrections;
+  drawing: Drawing;
+  onErase: () => void;
+}
+
+/** Below the photo: how it goes, what went wrong, what was found, or what to put right. */
+export function WallPanel(properties: Properties): JSX.Element | null {
+  const { entry, findings, wall, mode } = properties;
+  if (entry.status === "failed") return <Failed {...properties} />;
+  if (entry.status !== "done") return <Running {...properties} />;
+  if (wall === null || findings.result === null) return null;
+  if (mode === "correct") return <Correcting {...properties} wall={wall} />;
+  return <Exploring {...properties} wall={wall} result={findings.result} />;
+}
+
+function Running({ entry, onErase }: Properties): JSX.Element {
+  const { wakeUp } = useApp();
+  const text = useText();
+  const waiting = useSelect((state) => state.waiting[entry.id] ?? null);
+  const online = useSelect((state) => state.online);
+  return (
+    <ProgressPanel
+      {...{ waiting, online, text }}
+      progress={entry.progress}
+      onTryNow={wakeUp}
+      onCancel={onErase}
+    />
+  );
+}
+
+function Failed({ entry, onErase }: Properties): JSX.Element {
+  const { analyses, change } = useApp();
+  const text = useText();
+  const apiKey = useSelect((state) => state.settings.apiKey);
+  return (
+    <FailurePanel
+      code={entry.failure?.code ?? "unexpected"}
+      detail={entry.failure?.detail ?? ""}
+      text={text}
+      apiKey={apiKey}
+      onRetry={() => analyses.retry(entry.id)}
+      onNewPhoto={onErase}
+      onKey={(key) => {
+        change({ apiKey: key });
+        analyses.retry(entry.id);
+      }}
+    />
+  );
+}
+
+function Exploring(
+  properties: Properties & { wall: Wall; result: NonNullable<Findings["result"]> },
+): JSX.Element {
+  const { wall, result, photoUrl, selection } = properties;
+  return (
+    <ExplorePanel
+      {...{ wall, result, photoUrl }}
+      hold={selection.hold}
+      problem={selection.problem}
+      text={useText()}
+      onChoose={selection.choose}
+      onStep={selection.step}
+      onClose={() => selection.select(null)}
+    />
+  );
+}
+
+function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
+  const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  return (
+    <CorrectPanel
+      {...{ wall, photoUrl }}
+      hold={selection.hold}
+      text={useText()}
+      timeline={corrections.timeline}
+      sent={!entry.unsent}
+      drawing={drawing.active}
+      onCorrect={corrections.correct}
+      onUndo={corrections.undo}
+      onRedo={corrections.redo}
+      onDraw={(active) => {
+        selection.select(null);
+        drawing.setActive(active);
+      }}
+      onDrawMiddle={drawing.putInMiddle}
+      onDone={() => go({ at: "wall", id: entry.id, mode: "explore" })}
+      onStep={selection.step}
+      onClose={() => selection.select(null)}
+    />
+  );
+}
