@@ -158,7 +158,7 @@ def test_what_a_stranger_needs_is_open(closed_server: Server, path: str) -> None
 
 def test_no_route_is_open_by_oversight(tmp_path: Path) -> None:
     routes = list(_routes(create_app(ServiceSettings(_env_file=None, data_dir=tmp_path))))
-    app_files = {route.path for route in page.page_router(page.DIST).routes}  # type: ignore[attr-defined]
+    app_files = {getattr(route, "path", "") for route in page.page_router(page.DIST).routes}
     assert {route.path for route in routes if not needs_key(route.path)} == OPEN | app_files
     uploads = {
         route.path for route in routes if "multipart/form-data" in str(getattr(route, "openapi_extra", None))

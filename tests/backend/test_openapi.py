@@ -87,12 +87,6 @@ def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json)
                 assert (problem.code, str(problem.status)) == (code, status)
 
 
-def test_boulder_problems_and_problem_details_are_two_schemas(description: Json) -> None:
-    schemas = description["components"]["schemas"]
-    assert "color_name" in schemas["Problem"]["properties"]
-    assert "code" in schemas["ProblemDetails"]["properties"]
-
-
 def test_the_examples_are_true_to_their_models() -> None:
     Result.model_validate(RESULT_EXAMPLE)
     Health.model_validate(HEALTH_EXAMPLE)
