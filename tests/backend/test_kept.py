@@ -205,6 +205,21 @@ def test_what_outlives_its_job(
     asyncio.run(scene())
 
 
+def test_the_next_job_under_an_expired_ones_key_does_not_cost_what_was_shared(tmp_path: Path) -> None:
+    async def scene() -> None:
+        house = await _opened(tmp_path)
+        record = await house.analysed(shared=True, key="key")
+        await house.store._call(lambda c: c.execute("UPDATE jobs SET expires_at = 1"))
+        again = await house.analysed(key="key")  # before anybody swept
+        assert again.id != record.id
+        await house.jobs._housekeeping.sweep()
+        assert house.names() == [record.id]
+        assert house.files.job_ids() == [again.id]
+        await house.jobs.stop()
+
+    asyncio.run(scene())
+
+
 def test_no_other_owner_reaches_or_erases_them(tmp_path: Path) -> None:
     async def scene() -> None:
         house = await _opened(tmp_path)
