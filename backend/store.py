@@ -322,8 +322,6 @@ def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) ->
     return None if row is None else JobRecord(*row)
 
 
-def _by_key(
-    connection: sqlite3.Connection, owner: str, idempotency_key: str, now: float
-) -> JobRecord | None:
+def _by_key(connection: sqlite3.Connection, owner: str, idempotency_key: str, now: float) -> JobRecord | None:
     query = f"{_SELECT}WHERE owner = ? AND idempotency_key = ? AND {_LIVES}"
     return _one(connection, query, (owner, idempotency_key, now))
