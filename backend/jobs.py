@@ -96,7 +96,8 @@ class Jobs:
 
     def drain(self, grace_s: float) -> None:
         """Take no more jobs; the running one goes on. Streams are told to come back after the restart."""
-        self._draining = self._endings.last_chance = True
+        self._draining = True
+        self._endings.hurry()
         self._more.set()
         for job_id, _ in self._queue.positions():
             self._say_goodbye(self._live[job_id])
@@ -225,12 +226,15 @@ class Jobs:
             await live.over.wait()
 
     async def delete(self, record: JobRecord) -> None:
-        """Cancel the job where it has not ended, and erase all of it."""
+        """Cancel the job where it has not ended, and erase all of it.
+
+        Raises:
+            StorageFull, StorageUnavailable: the store could not be told; its files are erased nevertheless.
+        """
         live = self._live.get(record.id)
         if live is not None and live.settling:
-            await live.gone.wait()
-            live = None
-        if live is None:
+            await self._endings.forget_settling(live)
+        elif live is None:
             await self._endings.forget(record)
         elif not live.cancelled:
             if self._queue.leave(record.id):
@@ -377,7 +381,7 @@ class Jobs:
         narrator.resume(last, gap=not self._same_boot)
         live = self._adopt(record, narrator, size)
         if record.status == "running" and record.attempts >= MAX_ATTEMPTS:
-            await self._set_aside(live)
+            self._set_aside(live)
             return
         if record.status == "running":
             with suppress(Unavailable):
@@ -386,11 +390,12 @@ class Jobs:
         log.info("a job is taken up again", extra={"job_id": record.id, "attempts": record.attempts})
         self._enqueue(live)
 
-    async def _set_aside(self, live: Live) -> None:
+    def _set_aside(self, live: Live) -> None:
         attempts = live.record.attempts
         log.error("a job is set aside: the process died of it", extra={"job_id": live.record.id})
         detail = f"The server died {attempts} times during this analysis; it is not tried again."
-        await self._endings.settle(live, failure(JobCrashed.code, detail, memory.snapshot()))
+        # Beside the start: a full disk takes no end, and who makes room wants to ask the server meanwhile.
+        self._endings.settle_soon(live, failure(JobCrashed.code, detail, memory.snapshot()))
 
     # --- small things -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import contextvars
 from dataclasses import dataclass, field
 
 from backend.engine import Analysis
+from backend.errors import Unavailable
 from backend.feed import Feed
 from backend.store import JobRecord
 
@@ -21,6 +22,10 @@ class Live:
     analysis: Analysis | None = None
     cancelled: bool = False
     settling: bool = False
+    refusal: Unavailable | None = None
+    """Why the store has not taken its end yet."""
+    unwanted: bool = False
+    """Its owner deleted it while its end was being written."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """There will be no more events from this process."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,6 +35,7 @@ from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
 from backend.watch import Watch
 from holdcheck import memory
+from tests.backend.disks import small_disk
 from tests.backend.engines import ScriptedEngine
 
 
@@ -401,11 +403,96 @@ def test_a_job_that_killed_the_process_twice_is_set_aside(tmp_path: Path) -> Non
             await killed.until(job_id, "running")
             await killed.die()
         async with _house(tmp_path) as house:
-            failed = await house.jobs.find(job_id, "")
-            assert (failed.status, failed.error_code) == ("failed", "job_crashed")
+            failed = await house.until(job_id, "failed")
+            assert failed.error_code == "job_crashed"
+            await house.until_photo_is_gone(job_id)
             assert (await house.events(job_id))[-1]["code"] == "job_crashed"
             assert house.engine.jobs == []
-            assert not house.files.photo(job_id).exists()
+
+    _run(test)
+
+
+def test_a_full_disk_keeps_no_job_that_is_set_aside_from_a_start_nor_from_an_end(tmp_path: Path) -> None:
+    async def test(folder: Path) -> None:
+        killed = House(folder)
+        await killed.open(run=False)
+        job_id = (await killed.post()).id
+        change = f"UPDATE jobs SET status = 'running', attempts = {jobs.MAX_ATTEMPTS}"
+        await killed.store._call(lambda c: c.execute(change))
+        await killed.jobs.stop()
+        house = House(folder)
+        (folder / "others").write_bytes(b"0" * shutil.disk_usage(folder).free)
+        async with asyncio.timeout(3):
+            await house.open()
+            assert (await house.jobs.find(job_id, "")).status == "running"
+        async with asyncio.timeout(3):
+            await house.jobs.stop()
+        (folder / "others").unlink()
+        async with _house(folder) as house:
+            assert (await house.until(job_id, "failed")).error_code == "job_crashed"
+
+    disk = tmp_path / "disk"
+    with small_disk(disk, 1024 * 1024):
+        asyncio.run(test(disk))
+
+
+def test_a_job_whose_end_a_full_disk_does_not_take_is_deleted_by_the_room_that_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "_PATIENCE_S", 0.2)
+
+    async def test(folder: Path) -> None:
+        async with _house(folder, held=True) as house:
+            job = await house.post()
+            await house.until(job.id, "running")
+            await house.until_an_event_is_kept(job.id)
+            house.files.photo(job.id).write_bytes(b"0" * 200_000)
+            (folder / "others").write_bytes(b"0" * shutil.disk_usage(folder).free)
+            house.engine.go()
+            async with asyncio.timeout(10):
+                while not house.jobs._live[job.id].settling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(3):
+                await house.jobs.delete(job)
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert house.files.job_ids() == []
+
+    disk = tmp_path / "disk"
+    with small_disk(disk, 1024 * 1024):
+        asyncio.run(test(disk))
+
+
+def test_deleting_a_job_whose_end_the_disk_does_not_take_is_refused_in_time_and_done_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(endings, "_STORE_RETRY_S", 0.05)
+
+    async def test() -> None:
+        async with _house(tmp_path) as house:
+            finish, full = house.store.finish, True
+
+            async def reluctant(job_id: str, outcome: Outcome) -> bool:
+                if full:
+                    raise StorageFull("no room")
+                return await finish(job_id, outcome)
+
+            monkeypatch.setattr(house.store, "finish", reluctant)
+            job = await house.post()
+            async with asyncio.timeout(10):
+                while not house.jobs._live[job.id].settling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            for _ in range(2):
+                with pytest.raises(StorageFull):
+                    await house.jobs.delete(job)
+                assert house.files.job_ids() == []  # what it was about is gone at once
+            full = False
+            async with asyncio.timeout(10):
+                await house.jobs.wait(job.id)
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert await house.store.statuses() == {}
 
     _run(test)
 
