@@ -21,6 +21,7 @@ from backend.errors import (
     JobCrashed,
     JobNotFound,
     JobTimedOut,
+    MemoryShort,
     NotReady,
     QueueFull,
     ShuttingDown,
@@ -47,6 +48,8 @@ _STUCK_S = 30.0
 """What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its job is given up."""
 _LAST_WORDS_S = 1.0
 """Before the grace time is over, so that open streams still hear where to resume."""
+_MEMORY_LOOK_S = 0.5
+"""So often a job that waits for memory looks whether it is back."""
 _MEASURED = 10
 
 
@@ -128,7 +131,7 @@ class Jobs:
         """Ask whether `submit` would take a job now.
 
         Raises:
-            Unavailable: NotReady, QueueFull or ShuttingDown.
+            Unavailable: NotReady, MemoryShort, QueueFull or ShuttingDown.
         """
         if self._draining:
             raise ShuttingDown("The server is shutting down: try again in a moment.")
@@ -138,6 +141,7 @@ class Jobs:
         if not models.ready:
             raise NotReady(models.error_reason or "There is no detector.", 60)
         self._watch.require_free_worker()
+        self._watch.require_memory()
         waiting = len(self._queue) + self._accepting
         if waiting + self._pace.running > self._settings.max_queue:
             wait_s = self._pace.retry_after_s(waiting)
@@ -238,6 +242,7 @@ class Jobs:
             await self._endings.forget(record)
         elif not live.cancelled:
             if self._queue.leave(record.id):
+                self._more.set()
                 self._announce()
             await self._endings.cancel(live)
 
@@ -299,13 +304,8 @@ class Jobs:
     # --- running ------------------------------------------------------------------------------------------
 
     async def _consume(self) -> None:
-        while not self._draining:
-            job_id = self._queue.take()
-            if job_id is None:
-                self._more.clear()
-                await self._more.wait()
-                continue
-            live = self._live[job_id]
+        while (live := await self._next()) is not None:
+            job_id = live.record.id
             last: Event | None = None
             try:
                 last = await self._run(live)
@@ -317,6 +317,50 @@ class Jobs:
                 )
             finally:
                 self._pace.end(measured=last is not None and last.step == "complete")
+
+    async def _next(self) -> Live | None:
+        """Take the job that runs now, once there is one and memory for it; None at the server's end."""
+        while not self._draining:
+            self._more.clear()
+            job_id = self._queue.first()
+            if job_id is None:
+                self._watch.memory_back()
+                await self._more.wait()
+                continue
+            live = self._live[job_id]
+            short = await self._memory_short(live)
+            if self._draining or self._queue.first() != job_id:
+                continue
+            if short is None:
+                self._watch.memory_back()
+                self._queue.take()
+                return live
+            if self._watch.memory_short(short) > self._settings.job_ttl_s:
+                self._queue.leave(job_id)
+                self._endings.settle_soon(live, refusal(short))
+                self._announce()
+                continue
+            await self._pause(_MEMORY_LOOK_S)
+        return None
+
+    async def _memory_short(self, live: Live) -> MemoryShort | None:
+        """Why a job has to wait: something else holds the memory that it needs. None where it need not."""
+        if live.needed_mib is None:
+            photo = self.files.photo(live.record.id)
+            live.needed_mib = await asyncio.to_thread(self._engine.needed_mib, photo)
+        try:
+            self._engine.ensure_memory(live.needed_mib)
+        except MemoryShort as error:
+            # What we hold and do not need is the first to go back.
+            await asyncio.to_thread(memory.trim)
+            return error
+        return None
+
+    async def _pause(self, most_s: float) -> None:
+        """Until something happens to the queue, but not for longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self._more.wait()
 
     async def _run(self, live: Live) -> Event | None:
         """Run a job until the engine has let go of it; answers its last event."""

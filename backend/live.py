@@ -19,6 +19,8 @@ class Live:
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     """Of the request that brought it: its id is in the log lines of the analysis."""
     position: int | None = None
+    needed_mib: float | None = None
+    """What its analysis may take; None until that is asked."""
     analysis: Analysis | None = None
     cancelled: bool = False
     settling: bool = False

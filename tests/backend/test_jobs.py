@@ -19,6 +19,7 @@ from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
     JobNotFound,
+    MemoryShort,
     QueueFull,
     ShuttingDown,
     StorageFull,
@@ -559,6 +560,91 @@ def test_a_stop_puts_the_running_job_back_and_tells_every_reader(tmp_path: Path)
                 assert [event["seq"] for event in rest] == list(range(last + 1, last + 1 + len(rest)))
                 done = await house.until(job.id, "done")
                 assert done.attempts == 1
+
+    _run(test)
+
+
+@asynccontextmanager
+async def _short_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
+    """One in which something else has taken the memory."""
+    async with _house(folder, **settings) as house:
+        house.engine.free_mib = 50
+        yield house
+
+
+async def _is_short(house: House) -> None:
+    async with asyncio.timeout(10):
+        while house.jobs._watch.problem() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def test_a_job_waits_at_the_head_of_the_queue_while_memory_is_short(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path) as house:
+            first, second = await house.post("a"), await house.post("b")
+            await _is_short(house)
+            assert (await house.jobs.find(first.id, "")).status == "queued"
+            assert [house.jobs.position(job.id) for job in (first, second)] == [0, 1]
+            with pytest.raises(MemoryShort):
+                await house.post("c")
+            assert (await house.post("a")).id == first.id  # which needs no place
+            began = time.monotonic()
+            house.engine.free_mib = 1e6
+            done = await house.until(first.id, "done")
+            assert time.monotonic() - began < 3
+            assert done.attempts == 1
+            await house.until(second.id, "done")
+            assert [job.id for job in house.engine.jobs] == [first.id, second.id]
+            assert house.jobs._watch.problem() is None
+            await house.post("c")
+
+    _run(test)
+
+
+def test_a_job_that_waits_for_memory_can_be_cancelled(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path) as house:
+            first = await house.post()
+            await _is_short(house)
+            await house.jobs.delete(first)
+            assert (await house.jobs.find(first.id, "")).status == "cancelled"
+            async with asyncio.timeout(5):
+                while house.jobs._watch.problem() is not None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)  # nobody waits, nothing is known to be missing
+            assert house.engine.jobs == []
+            house.engine.free_mib = 1e6
+            second = await house.post()
+            await house.until(second.id, "done")
+
+    _run(test)
+
+
+def test_a_stop_does_not_wait_for_memory_and_the_next_start_runs_the_job(tmp_path: Path) -> None:
+    async def test() -> None:
+        stopped = House(tmp_path)
+        await stopped.open()
+        stopped.engine.free_mib = 50
+        job = await stopped.post()
+        reading = asyncio.create_task(stopped.events(job.id))
+        await _is_short(stopped)
+        async with asyncio.timeout(3):
+            await stopped.jobs.stop()
+        assert (await reading)[-1]["code"] == "shutting_down"
+        async with _house(tmp_path) as house:
+            done = await house.until(job.id, "done")
+            assert done.attempts == 1
+
+    _run(test)
+
+
+def test_memory_that_does_not_come_back_fails_a_job_after_the_time_that_jobs_are_kept(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path, job_ttl_s=1) as house:
+            job = await house.post()
+            events = await house.events(job.id)
+            assert events[-1]["code"] == "memory_short"
+            assert events[-1]["elapsed_ms"] >= 900
+            assert house.engine.jobs == []
 
     _run(test)
 
