@@ -26,6 +26,7 @@ from backend.errors import (
     QueueFull,
     ShuttingDown,
     Unavailable,
+    title_of,
 )
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
@@ -33,6 +34,7 @@ from backend.feed import Feed, replay
 from backend.housekeeping import Housekeeping
 from backend.job_files import JobFiles
 from backend.live import Live
+from backend.messages import Language
 from backend.queue import Pace, Queue, QueueLoad
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Status
@@ -417,7 +419,7 @@ class Jobs:
 
     async def _revive(self, record: JobRecord) -> None:
         last, size = await asyncio.to_thread(event_log.recover, self.files.events(record.id))
-        end = _told_end(last)
+        end = _told_end(last, record.language)
         if end is not None:
             await self._endings.note(record, end)
             return
@@ -468,9 +470,13 @@ def _same_request(held: JobRecord, record: JobRecord) -> JobRecord:
     return held
 
 
-def _told_end(last: Line | None) -> Event | None:
+def _told_end(last: Line | None, language: Language) -> Event | None:
     """The end of which the log tells, where it does."""
     told = json.loads(last.json) if last else {}
     if told.get("step") == "complete":
         return Event("complete", 100, {}, memory.snapshot())
-    return failure(told["code"], told["message"], memory.snapshot()) if told.get("step") == "error" else None
+    if told.get("step") != "error":
+        return None
+    # The log has the message in the job's language only; the store's is English.
+    detail = told["message"] if language == "en" else f"{title_of(told['code'])}."
+    return failure(told["code"], detail, memory.snapshot())

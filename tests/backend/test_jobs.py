@@ -31,6 +31,7 @@ from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.kept import KeptCorrections
+from backend.messages import Language
 from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
@@ -514,6 +515,32 @@ def test_an_end_that_only_the_log_knows_is_the_end(tmp_path: Path, step: str, st
             assert (await house.jobs.find(job.id, "")).status == status
             assert house.engine.jobs == []
             assert not house.files.photo(job.id).exists()
+
+    _run(test)
+
+
+@pytest.mark.parametrize(
+    ("language", "told", "kept"),
+    [
+        ("en", "It ends early.", "It ends early."),
+        ("ko", "사진 파일이 손상되었습니다", "The photo is damaged."),
+    ],
+)
+def test_a_reason_that_only_the_log_knows_is_kept_in_english(
+    tmp_path: Path, language: Language, told: str, kept: str
+) -> None:
+    async def test() -> None:
+        killed = House(tmp_path, held=True)
+        await killed.open()
+        job = await killed.post(language=language)
+        await killed.until_an_event_is_kept(job.id)
+        await killed.die()
+        file = killed.files.events(job.id)
+        line = {"step": "error", "code": "photo_corrupt", "message": told, "progress": 5, "elapsed_ms": 1}
+        event_log.append(file, [Line(9, json.dumps(line).encode())], file.stat().st_size)
+        async with _house(tmp_path) as house:
+            failed = await house.jobs.find(job.id, "")
+            assert (failed.error_code, failed.error_message) == ("photo_corrupt", kept)
 
     _run(test)
 
