@@ -295,13 +295,16 @@ class Jobs:
 
     def _announce(self) -> None:
         """Tell each waiting job how many are ahead of it, where that changed."""
-        for job_id, ahead in self._queue.positions():
-            self._tell_position(self._live[job_id], ahead)
+        moved = [(self._live[job_id], ahead) for job_id, ahead in self._queue.positions()]
+        self._tell_positions([(live, ahead) for live, ahead in moved if live.position != ahead])
 
-    def _tell_position(self, live: Live, ahead: int) -> None:
-        if live.position != ahead:
+    def _tell_positions(self, moved: list[tuple[Live, int]]) -> None:
+        if not moved:
+            return
+        usage = memory.snapshot()  # a look into a dozen files: one for all
+        for live, ahead in moved:
             live.position = ahead
-            live.feed.tell(Event("queued", QUEUED_PROGRESS, {"position": ahead}, memory.snapshot()))
+            live.feed.tell(Event("queued", QUEUED_PROGRESS, {"position": ahead}, usage))
 
     # --- running ------------------------------------------------------------------------------------------
 
@@ -366,7 +369,8 @@ class Jobs:
 
     async def _run(self, live: Live) -> Event | None:
         """Run a job until the engine has let go of it; answers its last event."""
-        self._tell_position(live, 0)
+        if live.position != 0:
+            self._tell_positions([(live, 0)])
         self._announce()
         record = live.record
         # In the store before the analysis begins: if it kills the process, that must be known.

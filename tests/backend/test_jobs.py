@@ -99,9 +99,9 @@ class House:
 
 
 @asynccontextmanager
-async def _house(folder: Path, **settings: Any) -> AsyncIterator[House]:
+async def _house(folder: Path, *, run: bool = True, **settings: Any) -> AsyncIterator[House]:
     house = House(folder, **settings)
-    await house.open()
+    await house.open(run=run)
     try:
         yield house
     finally:
@@ -171,6 +171,34 @@ def test_jobs_run_one_at_a_time_in_their_order_and_hear_their_position(tmp_path:
             last = await house.events(posted[2].id)
             assert [event["position"] for event in last if event["step"] == "queued"] == [2, 1, 0]
             assert [job.id for job in house.engine.jobs] == [job.id for job in posted]
+
+    _run(test)
+
+
+def test_a_long_queue_is_told_its_positions_with_one_look_at_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    snapshot = memory.snapshot
+
+    def counted() -> memory.MemoryUsage:
+        nonlocal looks
+        looks += 1
+        return snapshot()
+
+    async def test() -> None:
+        nonlocal looks
+        async with _house(tmp_path, held=True, max_queue=20) as house:
+            posted = [await house.post() for _ in range(12)]
+            await house.until(posted[0].id, "running")
+            monkeypatch.setattr(memory, "snapshot", counted)
+            looks = 0
+            await house.jobs.delete(posted[1])  # which moves ten
+            moved_with = looks
+            positions = [house.jobs._live[job.id].position for job in posted[2:]]
+            assert positions == list(range(1, 11))
+            assert moved_with <= 2  # one for them, one for the end of the one that goes
+            house.engine.go()
 
     _run(test)
 
@@ -607,8 +635,9 @@ async def _is_short(house: House) -> None:
 
 def test_a_job_waits_at_the_head_of_the_queue_while_memory_is_short(tmp_path: Path) -> None:
     async def test() -> None:
-        async with _short_house(tmp_path) as house:
+        async with _short_house(tmp_path, run=False) as house:
             first, second = await house.post("a"), await house.post("b")
+            house.jobs.start()
             await _is_short(house)
             assert (await house.jobs.find(first.id, "")).status == "queued"
             assert [house.jobs.position(job.id) for job in (first, second)] == [0, 1]
