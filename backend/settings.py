@@ -88,7 +88,7 @@ class ServiceSettings(Settings):
         if settings.max_data_mb < settings._least_data_mb:
             raise SettingsError(
                 f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least {settings._least_data_mb:g}, for a "
-                f"photo of MAX_UPLOAD_MB={settings.max_upload_mb:g} behind MAX_QUEUE={settings.max_queue} others"
+                f"photo of MAX_UPLOAD_MB={settings.max_upload_mb:g} after MAX_QUEUE={settings.max_queue}"
             )
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
