@@ -305,6 +305,11 @@ def is_our_fault(code: str) -> bool:
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def title_of(code: str) -> str:
+    """What kind of problem a code stands for, in English."""
+    return row(_BY_CODE.get(code, HoldcheckError))[1]
+
+
 def respond(error: HoldcheckError, request_id: str) -> ProblemResponse:
     """An error raised on purpose."""
     status, title = row(type(error))

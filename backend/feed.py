@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from backend import event_log
+from backend.disk_space import occupied
 from backend.errors import Unavailable
 from backend.event_log import Line, Reader
 from backend.events import Event, Narrator
@@ -23,7 +24,7 @@ class Feed:
 
     Args:
         size: where the log ends, bytes.
-        count: told the bytes of each write.
+        count: told what each write takes of the disk, bytes.
     """
 
     def __init__(self, file: Path, narrator: Narrator, size: int, count: Callable[[int], None]) -> None:
@@ -107,7 +108,7 @@ class Feed:
         """On a thread: a result is a megabyte of JSON."""
         lines = [self._narrator.tell(event) for event in events]
         size = event_log.append(self._file, lines, self._size, synced=synced)
-        self._count(size - self._size)
+        self._count(occupied(size) - occupied(self._size))
         return size
 
     def _publish(self, size: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from backend.census import Census
 from backend.corrections import CorrectionDesk
 from backend.engine import Engine
-from backend.errors import NotReady, QueueFull
+from backend.errors import MemoryShort, NotReady, QueueFull
 from backend.jobs import Jobs
 from backend.metrics import Metrics, Standing
 from backend.settings import ServiceSettings
@@ -50,7 +50,14 @@ class Service:
             return NotReady(self.load_error or "The models are loading: try again in a moment.", 1)
         if not models.ready:
             return NotReady(models.error_reason or "There is no detector.", 60)
-        return self.watch.problem()
+        problem = self.watch.problem()
+        load = self.jobs.load()
+        if problem is None and not load.running and not load.waiting:
+            try:
+                self.engine.ensure_memory()
+            except MemoryShort as short:
+                return NotReady(str(short), short.retry_after_s)
+        return problem
 
     async def standing(self) -> Standing:
         """How the service stands now. It waits neither for an analysis nor, beyond a tenth of a second, for
