@@ -4,11 +4,12 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.errors import respond_internal
+from backend.errors import respond_internal, respond_with_status
 from backend.logs import request_id_var
 from backend.metrics import Metrics
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_PLAIN_PATH = re.compile(r"[\x21-\x7e]*")
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by whatever watches the container: logged at DEBUG."""
 
@@ -56,6 +58,25 @@ class RequestMiddleware:
             _log_request(scope, status, time.perf_counter() - start)
             self._metrics.request_ended(scope, status, time.perf_counter() - start)
             request_id_var.reset(token)
+
+
+class PlainPaths:
+    """Answers 404 to a path with characters that none of ours has, before anything compares it.
+
+    A route's pattern ends with `$`, which matches before a line break too: `/metrics` and a line break would
+    be another path to who asks for keys, and the same to the router.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _PLAIN_PATH.fullmatch(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        status = HTTPStatus.NOT_FOUND
+        answer = respond_with_status(status, status.phrase, scope["state"]["request_id"])
+        await answer(scope, receive, send)
 
 
 class HeadAsGet:
