@@ -6,11 +6,12 @@ import uuid
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from backend import descriptors
 from backend.errors import respond_with_status
 from backend.security_headers import ALWAYS, API_POLICY
 
 MAX_CONNECTIONS = 512
-"""What they may cost together is in docs/threat-model.md."""
+"""What they may cost together is in docs/threat-model.md. Fewer where the limit on open files is low."""
 REQUEST_TIMEOUT_S = 10.0
 """From a connection's beginning, or a request's first byte, to its header's end. uvicorn waits for ever."""
 
@@ -22,7 +23,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > descriptors.connections(MAX_CONNECTIONS):
             self._refuse(503, "There are too many connections: try again in a moment.")
         else:
             self._watch()
