@@ -29,7 +29,7 @@ from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.metrics import Metrics
-from backend.requests import REQUEST_ID_HEADER, HeadAsGet, PlainPaths, RequestMiddleware
+from backend.requests import REQUEST_ID_HEADER, HeadAsGet, PlainPaths, RequestMiddleware, ShortHeaders
 from backend.routers import analyze, corrections, docs, health, jobs, metrics, page
 from backend.security_headers import SecurityHeaders
 from backend.service import Service
@@ -134,6 +134,7 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings, app_files: Collecti
     if settings.trusted_hosts:
         app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(PlainPaths)
+    app.add_middleware(ShortHeaders)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:

@@ -52,6 +52,10 @@ class Connection(H11Protocol):
             self._request_timeout = None
 
     def _refuse(self, status: int, detail: str) -> None:
+        # An answer may have begun: what comes after an early one is the rest of a body, in any shape.
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         headers = {**ALWAYS, "Content-Security-Policy": API_POLICY, "Connection": "close"}
         if status == 503:
             headers["Retry-After"] = "5"
@@ -65,3 +69,7 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+        if self.cycle is not None:
+            # The application may be waiting for that body, and has nobody to answer any more.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()

@@ -15,6 +15,8 @@ from backend.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+MAX_HEADER_BYTES = 16 * 1024
+"""Address and header fields together."""
 REQUEST_ID_HEADER = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _PLAIN_PATH = re.compile(r"[\x21-\x7e]*")
@@ -79,6 +81,25 @@ class PlainPaths:
         await answer(scope, receive, send)
 
 
+class ShortHeaders:
+    """Refuses a header longer than MAX_HEADER_BYTES with 431.
+
+    The server stops reading one that does not end; one that comes whole at once it hands on, however long.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _header_bytes(scope) <= MAX_HEADER_BYTES:
+            await self.app(scope, receive, send)
+            return
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        detail = f"The request's header is longer than {MAX_HEADER_BYTES // 1024} KiB."
+        answer = respond_with_status(status, detail, scope["state"]["request_id"], {"Connection": "close"})
+        await answer(scope, receive, send)
+
+
 class HeadAsGet:
     """HEAD wherever GET is (RFC 9110, section 9.3.2): monitors ask so. The server drops the body."""
 
@@ -101,6 +122,11 @@ def _request_id(scope: Scope) -> str:
     """The client's own id where it is one that cannot hurt a log; else a new one."""
     offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
     return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def _header_bytes(scope: Scope) -> int:
+    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    return len(scope.get("raw_path", b"")) + len(scope["query_string"]) + fields
 
 
 def _log_request(scope: Scope, status: int, took_s: float) -> None:
