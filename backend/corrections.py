@@ -3,22 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from backend.addresses import client_of
 from backend.errors import (
     CorrectionsInvalid,
     CorrectionsNotFound,
     CorrectionsTooManyBytes,
     JobNotDone,
-    QueueFull,
 )
 from backend.jobs import Jobs
 from backend.limits import capped_body
+from backend.places import Places
 from backend.store import JobRecord
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
@@ -28,6 +28,7 @@ MAX_BYTES = 256 * 1024
 _TIME_LIMIT_S = 60.0
 _MOST_ARRIVING = 4
 """Their bodies wait in memory."""
+_MOST_OF_A_CLIENT = 2
 _MIN_AREA_PX = 16.0
 _MAX_AREA_SHARE = 0.5
 """Of the photo: nothing on a wall is larger."""
@@ -56,7 +57,7 @@ class CorrectionDesk:
     """Takes corrections and hands them out. All calls on the event loop."""
 
     def __init__(self) -> None:
-        self._arriving = 0
+        self._arriving = Places("corrections", _MOST_OF_A_CLIENT)
         self._checking = asyncio.Lock()
 
     async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> bytes:
@@ -73,7 +74,8 @@ class CorrectionDesk:
             raise JobNotDone(
                 f"The job is {record.status}: only the result of one that is done can be corrected."
             )
-        with self._place():
+        client = client_of(request.client.host if request.client else None)
+        with self._arriving.take(client, _MOST_ARRIVING):
             body = await _receive(request)
             # One at a time: checking takes several times the memory of the body.
             async with self._checking:
@@ -92,16 +94,6 @@ class CorrectionDesk:
         if stored is None:
             raise CorrectionsNotFound("There are no corrections of this job.")
         return stored
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._arriving >= _MOST_ARRIVING:
-            raise QueueFull(f"{self._arriving} corrections are arriving already: try again in a moment.", 2)
-        self._arriving += 1
-        try:
-            yield
-        finally:
-            self._arriving -= 1
 
 
 async def _receive(request: Request) -> bytes:

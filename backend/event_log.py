@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from backend.descriptors import open_file
 from backend.job_files import storage_errors, sync, write_all
 
 
@@ -31,7 +32,7 @@ def append(file: Path, lines: Sequence[Line], at: int, *, synced: bool = False) 
     """
     data = b"".join(line.encoded() for line in lines)
     with storage_errors():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = open_file(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             write_all(descriptor, data)
             if synced:
