@@ -15,6 +15,7 @@ from backend.event_log import Line
 from backend.messages import error_message, negotiate
 from backend.sse import EventStream
 from backend.store import JobRecord, Status
+from backend.stored_document import StoredDocument, open_result
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -71,10 +72,11 @@ async def post_job(job: AcceptedJob, response: Response) -> AcceptedAnswer:
 )
 async def get_job(job_id: str, request: Request, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
-    result = await service.jobs.result(job.id) if job.status == "done" else b"null"
     position = service.jobs.position(job.id) if job.status == "queued" else None
-    body = _body(job, position, _error(job, request.headers.get("accept-language")), result)
-    return Response(body, media_type="application/json")
+    answer = _answer(job, position, _error(job, request.headers.get("accept-language")))
+    if job.status != "done":
+        return Response(answer + b"null}", media_type="application/json")
+    return StoredDocument(await open_result(service.jobs.files, job.id), answer, b"}")
 
 
 @router.get(
@@ -126,8 +128,8 @@ def _event_number(last_event_id: str) -> int:
     return int(last_event_id)
 
 
-def _body(job: JobRecord, position: int | None, error: dict[str, str] | None, result: bytes) -> bytes:
-    """The result goes in as it lies on the disk: it may be a megabyte."""
+def _answer(job: JobRecord, position: int | None, error: dict[str, str] | None) -> bytes:
+    """A JobAnswer up to its result, which goes in as it lies on the disk."""
     answer = {
         "job_id": job.id,
         "status": job.status,
@@ -136,7 +138,7 @@ def _body(job: JobRecord, position: int | None, error: dict[str, str] | None, re
         "error": error,
     }
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    return text.encode()[:-1] + b',"result":' + result + b"}"
+    return text.encode()[:-1] + b',"result":'
 
 
 def _error(job: JobRecord, accept_language: str | None) -> dict[str, str] | None:
