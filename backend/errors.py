@@ -151,6 +151,9 @@ class JobTimedOut(JobError):
 class LastEventIdInvalid(JobError):
     code = "last_event_id_invalid"
 
+    def __init__(self, detail: str = "Last-Event-ID takes the `id` of an event of this job.") -> None:
+        super().__init__(detail)
+
 
 class JobNotDone(JobError):
     code = "job_not_done"
