@@ -36,6 +36,14 @@ def test_the_docs_page_is_there(server: Server) -> None:
     assert "swagger-ui" in server.get("/docs").text
 
 
+@pytest.mark.parametrize("file", ["swagger-ui-bundle.js", "swagger-ui.css"])
+def test_who_has_the_files_of_the_docs_page_gets_them_once(server: Server, file: str) -> None:
+    first = server.get(f"/docs/{file}")
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    again = server.get(f"/docs/{file}", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_every_path_of_the_contract_is_described(description: Json) -> None:
     assert description["paths"].keys() == {
         "/api/analyze-stream",
