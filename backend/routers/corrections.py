@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from backend import openapi
 from backend.deps import OwnerDep, ServiceDep
-from backend.errors import CorrectionsNotFound, JobNotFound
+from backend.errors import CorrectionsNotFound
 from backend.stored_document import StoredDocument
 from holdcheck.corrections import Corrections
 
@@ -30,7 +30,7 @@ async def post_corrections(job_id: str, request: Request, service: ServiceDep, o
     response_model=Corrections,
     responses={
         **openapi.corrections_responses(),
-        **openapi.problems(JobNotFound, CorrectionsNotFound),
+        **openapi.job_problems(CorrectionsNotFound),
     },
 )
 async def get_corrections(job_id: str, service: ServiceDep, owner: OwnerDep) -> Response:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend import openapi
 from backend.deps import AcceptedJob, OwnerDep, ServiceDep
-from backend.errors import JobCancelled, JobNotFound, LastEventIdInvalid
+from backend.errors import JobCancelled, JobNotFound, LastEventIdInvalid, StorageFull
 from backend.event_log import Line
 from backend.messages import error_message, negotiate
 from backend.sse import EventStream
@@ -69,7 +69,7 @@ async def post_job(job: AcceptedJob, response: Response) -> AcceptedAnswer:
     "/{job_id}",
     summary="How it stands, with its result once it is done",
     response_model=JobAnswer,
-    responses=openapi.problems(JobNotFound),
+    responses=openapi.job_problems(),
 )
 async def get_job(job_id: str, request: Request, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
@@ -110,7 +110,7 @@ async def get_events(
     status_code=204,
     summary="Cancel it where it has not ended, and erase its photo and results",
     description=openapi.DELETE_DESCRIPTION,
-    responses=openapi.problems(JobNotFound),
+    responses=openapi.job_problems(StorageFull),
 )
 async def delete_job(job_id: str, service: ServiceDep, owner: OwnerDep) -> Response:
     try:

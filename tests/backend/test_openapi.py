@@ -127,4 +127,16 @@ def test_what_every_path_may_answer_is_said_once(description: Json) -> None:
 def test_the_upload_is_described(description: Json) -> None:
     for path in ("/api/analyze-stream", "/api/analyze", "/api/jobs"):
         content = description["paths"][path]["post"]["requestBody"]["content"]
-        assert content["multipart/form-data"]["schema"]["properties"].keys() == {"image", "wall_angle"}
+        schema = content["multipart/form-data"]["schema"]
+        assert schema["properties"].keys() == {"image", "file", "wall_angle"}
+        assert schema["oneOf"] == [{"required": ["image"]}, {"required": ["file"]}]
+
+
+def test_whatever_looks_for_a_job_may_find_the_store_shut(description: Json) -> None:
+    looked_up = [operations for path, operations in description["paths"].items() if "{job_id}" in path]
+    assert len(looked_up) == 3
+    for operations in looked_up:
+        for operation in operations.values():
+            examples = operation["responses"]["503"]["content"]["application/problem+json"]["examples"]
+            assert "storage_unavailable" in examples
+    assert "507" in description["paths"]["/api/jobs/{job_id}"]["delete"]["responses"]
