@@ -9,6 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from backend import descriptors
 from backend.errors import respond_with_status
 from backend.security_headers import ALWAYS, API_POLICY
+from backend.slow_readers import ReadersPace
 
 MAX_CONNECTIONS = 512
 """What they may cost together is in docs/threat-model.md. Fewer where the limit on open files is low."""
@@ -23,6 +24,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = ReadersPace(transport)
         if len(self.connections) > descriptors.connections(MAX_CONNECTIONS):
             self._refuse(503, "There are too many connections: try again in a moment.")
         else:

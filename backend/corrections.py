@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from backend.jobs import Jobs
 from backend.limits import capped_body
 from backend.places import Places
 from backend.store import JobRecord
+from backend.stored_document import open_stored
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
 
@@ -60,8 +62,8 @@ class CorrectionDesk:
         self._arriving = Places("corrections", _MOST_OF_A_CLIENT)
         self._checking = asyncio.Lock()
 
-    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> bytes:
-        """Read, check and store the corrections of a job; answers them as they are stored.
+    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> BinaryIO:
+        """Read, check and store the corrections of a job; answers the file as they are stored.
 
         Raises:
             JobNotDone: there is no result to correct.
@@ -82,18 +84,19 @@ class CorrectionDesk:
                 result = await jobs.result(record.id)
                 checked = await asyncio.to_thread(check, body, result)
                 await jobs.write_corrections(record, checked.stored, share=checked.share)
-                return checked.stored
+                # Before the next ones replace them.
+                return await self.find(record, jobs)
 
-    async def find(self, record: JobRecord, jobs: Jobs) -> bytes:
-        """The corrections as they are stored.
+    async def find(self, record: JobRecord, jobs: Jobs) -> BinaryIO:
+        """The corrections' file as they are stored.
 
         Raises:
             CorrectionsNotFound: none came.
         """
-        stored = await jobs.corrections(record.id)
-        if stored is None:
-            raise CorrectionsNotFound("There are no corrections of this job.")
-        return stored
+        try:
+            return await open_stored(jobs.files.corrections(record.id))
+        except FileNotFoundError:
+            raise CorrectionsNotFound("There are no corrections of this job.") from None
 
 
 async def _receive(request: Request) -> bytes:

@@ -324,7 +324,7 @@ def storage_errors() -> Iterator[None]:
         log.error("the disk does not take a job: %s", error)
         if error.errno in _FULL:
             raise StorageFull("The server's disk is full: try again later.", 60) from None
-        raise StorageUnavailable("The server cannot store photos now: try again later.", 60) from None
+        raise StorageUnavailable("The server's disk cannot be used now: try again later.", 60) from None
 
 
 def _is_ours(job_id: str) -> bool:

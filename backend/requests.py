@@ -110,8 +110,15 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             # A copy: the server looks at its own to see that it was HEAD.
             as_get = {**scope, "method": "GET"}
+
+            async def send_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await send(message)
+                    # Ended here: a stream would go on for as long as its job does.
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
             try:
-                await self.app(as_get, receive, send)
+                await self.app(as_get, receive, send_headers)
             finally:
                 scope["route"] = as_get.get("route")
             return
