@@ -17,7 +17,6 @@ from backend.access import WORK_PATHS, needs_key
 from backend.app import create_app
 from backend.auth import Doorkeeper, Keys, parse_keys
 from backend.errors import ApiKeyInvalid, ApiKeyMissing, RateLimited
-from backend.routers import page
 from backend.settings import ServiceSettings
 from tests.backend.conftest import KEYS
 from tests.backend.server import Server, problem
@@ -176,8 +175,7 @@ def test_what_nobody_opened_is_shut(closed_server: Server, path: str) -> None:
 
 def test_no_route_is_open_by_oversight(tmp_path: Path) -> None:
     routes = list(_routes(create_app(ServiceSettings(_env_file=None, data_dir=tmp_path))))
-    app_files = {getattr(route, "path", "") for route in page.page_router(page.DIST).routes}
-    assert {route.path for route in routes if not needs_key(route.path)} == OPEN | app_files
+    assert {route.path for route in routes if not needs_key(route.path)} == OPEN
     uploads = {
         route.path for route in routes if "multipart/form-data" in str(getattr(route, "openapi_extra", None))
     }
