@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from backend.errors import JobCancelled, Unavailable
+from backend.errors import JobCancelled, StorageUnavailable, Unavailable
 from backend.events import Event, failure
 from backend.job_files import JobFiles
 from backend.live import Live
@@ -21,6 +21,9 @@ from holdcheck import memory
 log = logging.getLogger(__name__)
 
 _STORE_RETRY_S = 5.0
+"""Unless something made room sooner."""
+_PATIENCE_S = 3.0
+"""For an end that is being written: a disk that is only slow has taken it by then."""
 _CANCELLED = "The analysis was cancelled, and its photo and results are erased."
 
 
@@ -39,8 +42,8 @@ class Endings:
         live: dict[str, Live],
         watch: Watch,
     ) -> None:
-        self.last_chance = False
-        """The process is about to end: what the store does not take, the next start reads from the log."""
+        self._last_chance = False
+        self._try_again = asyncio.Event()
         self._settings = settings
         self._store = store
         self._files = files
@@ -69,7 +72,15 @@ class Endings:
             except Unavailable:
                 await self._commit(live, last)
                 live.feed.cut(last)
+        if live.unwanted:
+            with suppress(Unavailable):
+                await self.forget(live.record)
         self._part_with(live)
+
+    def hurry(self) -> None:
+        """The process is about to end: what the store does not take, the next start reads from the log."""
+        self._last_chance = True
+        self._wake()
 
     async def note(self, record: JobRecord, told: Event) -> None:
         """Let the store know of an end that only the event log knew."""
@@ -104,6 +115,23 @@ class Endings:
             await asyncio.to_thread(self._files.erase, record.id)
             await self._store.remove(record.id)
 
+    async def forget_settling(self, live: Live) -> None:
+        """Delete a job whose end is being written, also where a full disk does not take that.
+
+        Raises:
+            StorageFull, StorageUnavailable: it is not forgotten yet, only erased; the rest follows by itself.
+        """
+        if not await _comes(live.gone):
+            live.unwanted = True
+            # Its files first: that makes room.
+            await asyncio.to_thread(self._files.erase, live.record.id)
+            self._wake()
+            if not await _comes(live.gone):
+                raise live.refusal or StorageUnavailable(
+                    "The server's disk is too slow: try again later.", 60
+                )
+        await self.forget(live.record)
+
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it beside everything else; `finish` waits for it."""
         task = asyncio.create_task(work)
@@ -126,10 +154,11 @@ class Endings:
             try:
                 await self._store.finish(live.record.id, outcome)
                 break
-            except Unavailable:
-                if self.last_chance:
-                    return
-                await asyncio.sleep(_STORE_RETRY_S)
+            except Unavailable as error:
+                live.refusal = error
+            if self._last_chance:
+                return
+            await _comes(self._try_again, _STORE_RETRY_S)
         live.record = _with(live.record, outcome)
         await asyncio.to_thread(self._files.drop_photo, live.record.id, done=last.step == "complete")
 
@@ -142,6 +171,11 @@ class Endings:
             # Again, where a full disk did not take it: there is room now.
             await self._store.finish(live.record.id, outcome)
         self._part_with(live)
+
+    def _wake(self) -> None:
+        """Let every end try the store again."""
+        self._try_again.set()
+        self._try_again = asyncio.Event()
 
     def _part_with(self, live: Live) -> None:
         del self._live[live.record.id]
@@ -159,6 +193,14 @@ class Endings:
         text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
         self._files.write_result(job_id, text.encode())
         self._files.keep_copy(job_id)
+
+
+async def _comes(event: asyncio.Event, within_s: float | None = None) -> bool:
+    """Whether it does, in _PATIENCE_S or the time that is given."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_S if within_s is None else within_s):
+            await event.wait()
+    return event.is_set()
 
 
 def refusal(error: Unavailable) -> Event:

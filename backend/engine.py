@@ -29,9 +29,8 @@ from holdcheck.result import WallAngle
 
 log = logging.getLogger(__name__)
 
-_MEMORY_WAIT_S = 30.0
-"""For memory that something else in the container has taken: a backup is over by then, or is not soon."""
-_MEMORY_LOOK_S = 0.25
+_MEMORY_RETRY_S = 30
+"""When to ask again for memory that something else has taken: a backup may be over by then."""
 _OWN_GROWTH_MIB = 24.0
 """What this process itself may hold more than right after its start: heap that is used again."""
 
@@ -71,8 +70,15 @@ class Engine(Protocol):
         """Load the models."""
         ...
 
-    def ensure_memory(self) -> None:
+    def needed_mib(self, photo: Path) -> float:
+        """What the analysis of a photo may take at most, by its header, MiB. It blocks."""
+        ...
+
+    def ensure_memory(self, needed_mib: float | None = None) -> None:
         """Ask, while no analysis runs, whether there is memory for one.
+
+        Args:
+            needed_mib: None: what a usual photo takes.
 
         Raises:
             MemoryShort: not now.
@@ -146,9 +152,18 @@ class InProcessEngine:
         if needed > self.room_mb:
             log.warning(_TOO_SMALL, needed, self.room_mb)
 
-    def ensure_memory(self) -> None:
-        if self._is_short_of(budget.usually_needed_mib(self._settings, self._crop_side)):
-            raise MemoryShort(_SHORT, round(_MEMORY_WAIT_S))
+    def needed_mib(self, photo: Path) -> float:
+        try:
+            header = image.probe(photo, self._settings.max_image_megapixels)
+        except Exception:
+            return 0.0  # what is wrong with it is the analysis's to say
+        return budget.needed_mib(header, self._settings, self._crop_side)
+
+    def ensure_memory(self, needed_mib: float | None = None) -> None:
+        if needed_mib is None:
+            needed_mib = budget.usually_needed_mib(self._settings, self._crop_side)
+        if self._is_short_of(needed_mib):
+            raise MemoryShort(_SHORT, _MEMORY_RETRY_S)
 
     def analyze(self, job: Job) -> Analysis:
         run = _Run(job, self._settings.job_timeout_s)
@@ -174,7 +189,6 @@ class InProcessEngine:
     def _attempt(self, run: _Run, loop: asyncio.AbstractEventLoop) -> Event | None:
         """Run the pipeline; answer the `error` event where it ended in one."""
         try:
-            self._wait_for_memory(run)
             self._run_pipeline(run, loop)
         except AnalysisCancelled:
             if run.closed:
@@ -187,19 +201,6 @@ class InProcessEngine:
             log.exception("the analysis failed", extra={"job_id": run.job.id})
             return failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
         return None
-
-    def _wait_for_memory(self, run: _Run) -> None:
-        """Wait rather than be killed."""
-        header = image.probe(run.job.photo, self._settings.max_image_megapixels)
-        needed = budget.needed_mib(header, self._settings, self._crop_side)
-        end = time.monotonic() + _MEMORY_WAIT_S
-        while self._is_short_of(needed):
-            if run.should_stop():
-                raise AnalysisCancelled("the analysis was cancelled")
-            if time.monotonic() > end:
-                raise MemoryShort(_SHORT)
-            memory.trim()
-            time.sleep(_MEMORY_LOOK_S)
 
     def _is_short_of(self, needed_mib: float) -> bool:
         """Whether something else has taken what an analysis needs, so that waiting may help.

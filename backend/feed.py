@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from backend import event_log
-from backend.errors import Unavailable
+from backend.disk_space import occupied
+from backend.errors import LastEventIdInvalid, Unavailable
 from backend.event_log import Line, Reader
 from backend.events import Event, Narrator
 
@@ -23,7 +24,7 @@ class Feed:
 
     Args:
         size: where the log ends, bytes.
-        count: told the bytes of each write.
+        count: told what each write takes of the disk, bytes.
     """
 
     def __init__(self, file: Path, narrator: Narrator, size: int, count: Callable[[int], None]) -> None:
@@ -71,8 +72,17 @@ class Feed:
         elif not self._ended:
             self._close(self._narrator.aside(event))
 
-    async def read(self, after: int) -> AsyncGenerator[Line, None]:
-        """The events after the one numbered `after`: those that were, then those that come."""
+    def read(self, after: int) -> AsyncGenerator[Line, None]:
+        """The events after the one numbered `after`: those that were, then those that come.
+
+        Raises:
+            LastEventIdInvalid: at once, where no event had that number; those that a power cut took did.
+        """
+        if after > self._narrator.seq:
+            raise LastEventIdInvalid
+        return self._read(after)
+
+    async def _read(self, after: int) -> AsyncGenerator[Line, None]:
         reader = await asyncio.to_thread(Reader, self._file, after)
         try:
             while True:
@@ -107,7 +117,7 @@ class Feed:
         """On a thread: a result is a megabyte of JSON."""
         lines = [self._narrator.tell(event) for event in events]
         size = event_log.append(self._file, lines, self._size, synced=synced)
-        self._count(size - self._size)
+        self._count(occupied(size) - occupied(self._size))
         return size
 
     def _publish(self, size: int) -> None:
@@ -126,10 +136,16 @@ class Feed:
 
 
 async def replay(file: Path, after: int) -> AsyncGenerator[Line, None]:
-    """The events of a job that has ended."""
+    """The events of a job that has ended.
+
+    Raises:
+        LastEventIdInvalid: no event has had the number `after`.
+    """
     reader = await asyncio.to_thread(Reader, file, after)
     try:
         while (line := await asyncio.to_thread(reader.next, None)) is not None:
             yield line
+        if after > reader.last:
+            raise LastEventIdInvalid
     finally:
         reader.close()

@@ -1,13 +1,15 @@
 """What nobody asks for: finish what a killed process left, let go of what has expired."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Container
-from contextlib import suppress
 
 from backend.errors import Unavailable
 from backend.job_files import JobFiles
 from backend.store import JobStore
+
+log = logging.getLogger(__name__)
 
 _SWEEP_EVERY_S = 30.0
 
@@ -54,13 +56,22 @@ class Housekeeping:
         for job_id in await self._store.expired(time.time()):
             if job_id in self._live:
                 continue
-            # The files first: that makes room where there is none. Nobody can ask for them any more.
-            await asyncio.to_thread(self._files.expire, job_id)
-            with suppress(Unavailable):
+            try:
+                # The files first: that makes room where there is none. Nobody can ask for them any more.
+                await asyncio.to_thread(self._files.expire, job_id)
                 await self._store.remove(job_id)
+            except Unavailable:
+                continue  # the store has said so; the row leads to the next try
+            except Exception as error:
+                log.error("an expired job could not be deleted: %s", error, extra={"job_id": job_id})
 
     async def _keep_sweeping(self) -> None:
         while True:
-            with suppress(Unavailable):
+            try:
                 await self.sweep()
+            except Unavailable:
+                pass  # the store has said so
+            except Exception:
+                # Photos' results must go at their time: the next sweep may do better.
+                log.exception("expired jobs could not be looked for")
             await asyncio.sleep(self._every_s)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backend.descriptors import open_file
+from backend.disk_space import occupied
 from backend.errors import StorageFull, StorageUnavailable
 from backend.kept import MARK_NAME, KeptCorrections, read_mark
 from holdcheck.corrections import CORRECTIONS_NAME, PHOTO_NAME, RESULT_NAME
@@ -24,13 +26,15 @@ log = logging.getLogger(__name__)
 OUTPUT_ALLOWANCE = 3 * 2**20
 """What a job may write beside its photo, bytes: 500 holds with their contours, and the events about them."""
 _FOLDERS = ("inputs", "interim", "outputs")
+_FOLDER_BYTES = 4 * occupied(1)
+"""A job's folder, and those in it."""
 _COPY_NAME = "copy.jpg"
 """In inputs/, while the analysis runs; moved, and counted, when it is done."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JobFiles:
-    """All jobs' folders, and how many bytes they hold. Its methods block: call them off the event loop.
+    """All jobs' folders, and the bytes of disk that they take. Its methods block: not for the event loop.
 
     Args:
         folder: DATA_DIR/jobs.
@@ -90,7 +94,7 @@ class JobFiles:
             photo = self.photo(job_id)
             for path in (photo, photo.parent, job, self._folder):
                 sync(path)
-            self._add(photo.stat().st_size)
+            self._add(_FOLDER_BYTES + occupied(photo.stat().st_size))
 
     def photo(self, job_id: str) -> Path:
         return self._folder / job_id / "inputs" / "photo"
@@ -115,9 +119,10 @@ class JobFiles:
             StorageFull, StorageUnavailable: the disk does not take it.
         """
         path = self.result(job_id)
+        before = _size(path)
         with storage_errors():
             write_whole(path, result)
-        self._add(len(result))
+        self._add(occupied(len(result)) - before)
 
     def keep_copy(self, job_id: str) -> None:
         """Keep the copy that the analysis made beside its result, if it made one and there is room."""
@@ -167,7 +172,7 @@ class JobFiles:
                 self._add(_size(path) + _size(mark) - before)
 
     def add_events(self, size: int) -> None:
-        """Count what went into a job's events."""
+        """Count what a job's events take more than before."""
         self._add(size)
 
     def drop_photo(self, job_id: str, *, done: bool) -> None:
@@ -266,7 +271,7 @@ def create_private(file: Path) -> int:
         StorageFull, StorageUnavailable: the disk does not take it.
     """
     with storage_errors():
-        return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return open_file(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def append(descriptor: int, data: bytes) -> None:
@@ -288,7 +293,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Put a file in its place that has all of `data`, or leave what was there."""
     draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         write_all(descriptor, data)
         os.fsync(descriptor)
@@ -303,7 +308,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_file(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -319,7 +324,7 @@ def storage_errors() -> Iterator[None]:
         log.error("the disk does not take a job: %s", error)
         if error.errno in _FULL:
             raise StorageFull("The server's disk is full: try again later.", 60) from None
-        raise StorageUnavailable("The server cannot store photos now: try again later.", 60) from None
+        raise StorageUnavailable("The server's disk cannot be used now: try again later.", 60) from None
 
 
 def _is_ours(job_id: str) -> bool:
@@ -342,12 +347,15 @@ def _drop(file: Path) -> int:
 
 
 def _counted(job: Path) -> int:
-    """Bytes of a job's folder."""
-    return sum(_size(path) for path in job.glob("*/*") if path.name != _COPY_NAME)
+    """Bytes that a job takes, if it is there."""
+    if not job.is_dir():
+        return 0
+    return _FOLDER_BYTES + sum(_size(path) for path in job.glob("*/*") if path.name != _COPY_NAME)
 
 
 def _size(path: Path) -> int:
+    """Bytes of disk under a file, if it is there."""
     try:
-        return path.lstat().st_size
+        return occupied(path.lstat().st_size)
     except OSError:
         return 0

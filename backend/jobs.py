@@ -21,10 +21,12 @@ from backend.errors import (
     JobCrashed,
     JobNotFound,
     JobTimedOut,
+    MemoryShort,
     NotReady,
     QueueFull,
     ShuttingDown,
     Unavailable,
+    title_of,
 )
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
@@ -32,6 +34,7 @@ from backend.feed import Feed, replay
 from backend.housekeeping import Housekeeping
 from backend.job_files import JobFiles
 from backend.live import Live
+from backend.messages import Language
 from backend.queue import Pace, Queue, QueueLoad
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Status
@@ -47,6 +50,8 @@ _STUCK_S = 30.0
 """What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its job is given up."""
 _LAST_WORDS_S = 1.0
 """Before the grace time is over, so that open streams still hear where to resume."""
+_MEMORY_LOOK_S = 0.5
+"""So often a job that waits for memory looks whether it is back."""
 _MEASURED = 10
 
 
@@ -96,7 +101,8 @@ class Jobs:
 
     def drain(self, grace_s: float) -> None:
         """Take no more jobs; the running one goes on. Streams are told to come back after the restart."""
-        self._draining = self._endings.last_chance = True
+        self._draining = True
+        self._endings.hurry()
         self._more.set()
         for job_id, _ in self._queue.positions():
             self._say_goodbye(self._live[job_id])
@@ -127,7 +133,7 @@ class Jobs:
         """Ask whether `submit` would take a job now.
 
         Raises:
-            Unavailable: NotReady, QueueFull or ShuttingDown.
+            Unavailable: NotReady, MemoryShort, QueueFull or ShuttingDown.
         """
         if self._draining:
             raise ShuttingDown("The server is shutting down: try again in a moment.")
@@ -137,6 +143,7 @@ class Jobs:
         if not models.ready:
             raise NotReady(models.error_reason or "There is no detector.", 60)
         self._watch.require_free_worker()
+        self._watch.require_memory()
         waiting = len(self._queue) + self._accepting
         if waiting + self._pace.running > self._settings.max_queue:
             wait_s = self._pace.retry_after_s(waiting)
@@ -225,15 +232,19 @@ class Jobs:
             await live.over.wait()
 
     async def delete(self, record: JobRecord) -> None:
-        """Cancel the job where it has not ended, and erase all of it."""
+        """Cancel the job where it has not ended, and erase all of it.
+
+        Raises:
+            StorageFull, StorageUnavailable: the store could not be told; its files are erased nevertheless.
+        """
         live = self._live.get(record.id)
         if live is not None and live.settling:
-            await live.gone.wait()
-            live = None
-        if live is None:
+            await self._endings.forget_settling(live)
+        elif live is None:
             await self._endings.forget(record)
         elif not live.cancelled:
             if self._queue.leave(record.id):
+                self._more.set()
                 self._announce()
             await self._endings.cancel(live)
 
@@ -284,24 +295,22 @@ class Jobs:
 
     def _announce(self) -> None:
         """Tell each waiting job how many are ahead of it, where that changed."""
-        for job_id, ahead in self._queue.positions():
-            self._tell_position(self._live[job_id], ahead)
+        moved = [(self._live[job_id], ahead) for job_id, ahead in self._queue.positions()]
+        self._tell_positions([(live, ahead) for live, ahead in moved if live.position != ahead])
 
-    def _tell_position(self, live: Live, ahead: int) -> None:
-        if live.position != ahead:
+    def _tell_positions(self, moved: list[tuple[Live, int]]) -> None:
+        if not moved:
+            return
+        usage = memory.snapshot()  # a look into a dozen files: one for all
+        for live, ahead in moved:
             live.position = ahead
-            live.feed.tell(Event("queued", QUEUED_PROGRESS, {"position": ahead}, memory.snapshot()))
+            live.feed.tell(Event("queued", QUEUED_PROGRESS, {"position": ahead}, usage))
 
     # --- running ------------------------------------------------------------------------------------------
 
     async def _consume(self) -> None:
-        while not self._draining:
-            job_id = self._queue.take()
-            if job_id is None:
-                self._more.clear()
-                await self._more.wait()
-                continue
-            live = self._live[job_id]
+        while (live := await self._next()) is not None:
+            job_id = live.record.id
             last: Event | None = None
             try:
                 last = await self._run(live)
@@ -314,9 +323,54 @@ class Jobs:
             finally:
                 self._pace.end(measured=last is not None and last.step == "complete")
 
+    async def _next(self) -> Live | None:
+        """Take the job that runs now, once there is one and memory for it; None at the server's end."""
+        while not self._draining:
+            self._more.clear()
+            job_id = self._queue.first()
+            if job_id is None:
+                self._watch.memory_back()
+                await self._more.wait()
+                continue
+            live = self._live[job_id]
+            short = await self._memory_short(live)
+            if self._draining or self._queue.first() != job_id:
+                continue
+            if short is None:
+                self._watch.memory_back()
+                self._queue.take()
+                return live
+            if self._watch.memory_short(short) > self._settings.job_ttl_s:
+                self._queue.leave(job_id)
+                self._endings.settle_soon(live, refusal(short))
+                self._announce()
+                continue
+            await self._pause(_MEMORY_LOOK_S)
+        return None
+
+    async def _memory_short(self, live: Live) -> MemoryShort | None:
+        """Why a job has to wait: something else holds the memory that it needs. None where it need not."""
+        if live.needed_mib is None:
+            photo = self.files.photo(live.record.id)
+            live.needed_mib = await asyncio.to_thread(self._engine.needed_mib, photo)
+        try:
+            self._engine.ensure_memory(live.needed_mib)
+        except MemoryShort as error:
+            # What we hold and do not need is the first to go back.
+            await asyncio.to_thread(memory.trim)
+            return error
+        return None
+
+    async def _pause(self, most_s: float) -> None:
+        """Until something happens to the queue, but not for longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                await self._more.wait()
+
     async def _run(self, live: Live) -> Event | None:
         """Run a job until the engine has let go of it; answers its last event."""
-        self._tell_position(live, 0)
+        if live.position != 0:
+            self._tell_positions([(live, 0)])
         self._announce()
         record = live.record
         # In the store before the analysis begins: if it kills the process, that must be known.
@@ -369,7 +423,7 @@ class Jobs:
 
     async def _revive(self, record: JobRecord) -> None:
         last, size = await asyncio.to_thread(event_log.recover, self.files.events(record.id))
-        end = _told_end(last)
+        end = _told_end(last, record.language)
         if end is not None:
             await self._endings.note(record, end)
             return
@@ -377,7 +431,7 @@ class Jobs:
         narrator.resume(last, gap=not self._same_boot)
         live = self._adopt(record, narrator, size)
         if record.status == "running" and record.attempts >= MAX_ATTEMPTS:
-            await self._set_aside(live)
+            self._set_aside(live)
             return
         if record.status == "running":
             with suppress(Unavailable):
@@ -386,11 +440,12 @@ class Jobs:
         log.info("a job is taken up again", extra={"job_id": record.id, "attempts": record.attempts})
         self._enqueue(live)
 
-    async def _set_aside(self, live: Live) -> None:
+    def _set_aside(self, live: Live) -> None:
         attempts = live.record.attempts
         log.error("a job is set aside: the process died of it", extra={"job_id": live.record.id})
         detail = f"The server died {attempts} times during this analysis; it is not tried again."
-        await self._endings.settle(live, failure(JobCrashed.code, detail, memory.snapshot()))
+        # Beside the start: a full disk takes no end, and who makes room wants to ask the server meanwhile.
+        self._endings.settle_soon(live, failure(JobCrashed.code, detail, memory.snapshot()))
 
     # --- small things -------------------------------------------------------------------------------------
 
@@ -419,9 +474,13 @@ def _same_request(held: JobRecord, record: JobRecord) -> JobRecord:
     return held
 
 
-def _told_end(last: Line | None) -> Event | None:
+def _told_end(last: Line | None, language: Language) -> Event | None:
     """The end of which the log tells, where it does."""
     told = json.loads(last.json) if last else {}
     if told.get("step") == "complete":
         return Event("complete", 100, {}, memory.snapshot())
-    return failure(told["code"], told["message"], memory.snapshot()) if told.get("step") == "error" else None
+    if told.get("step") != "error":
+        return None
+    # The log has the message in the job's language only; the store's is English.
+    detail = told["message"] if language == "en" else f"{title_of(told['code'])}."
+    return failure(told["code"], detail, memory.snapshot())

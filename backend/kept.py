@@ -7,8 +7,10 @@ of the server deletes them, or the climber does (docs/corrections.md).
 import logging
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
+from backend.disk_space import occupied
 from holdcheck.corrections import CORRECTIONS_NAME, PHOTO_NAME, RESULT_NAME
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class KeptCorrections:
         """Move a job's outputs here where they are a shared correction; whatever prevents it is logged."""
         if not self.open or not all((outputs / name).is_file() for name in _NEEDED):
             return
-        size = sum(file.stat().st_size for file in outputs.iterdir())
+        size = sum(occupied(path.stat().st_size) for path in (outputs, *outputs.iterdir()))
         if self._used_bytes() + size > self._max_bytes:
             log.warning("[CORRECTIONS] %s is full: export it and delete what was exported", self._folder)
             return
@@ -71,8 +73,8 @@ def read_mark(outputs: Path) -> str | None:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    for file in folder.glob("*/*"):
+    for path in chain(folder.glob("*"), folder.glob("*/*")):
         try:
-            yield file.lstat().st_size
+            yield occupied(path.lstat().st_size)
         except OSError:
             continue

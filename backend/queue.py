@@ -30,6 +30,10 @@ class Queue:
     def put(self, job_id: str) -> None:
         self._waiting.append(job_id)
 
+    def first(self) -> str | None:
+        """Who is next."""
+        return self._waiting[0] if self._waiting else None
+
     def take(self) -> str | None:
         """The next one, which runs from now on."""
         if not self._waiting:

@@ -10,14 +10,15 @@ from pydantic_settings import NoDecode
 from backend.addresses import parse_networks
 from backend.auth import parse_keys
 from backend.hosts import parse_hosts
+from backend.job_files import OUTPUT_ALLOWANCE
 from backend.rate_limit import Limit, parse_limits
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
 
 _ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\-\[\]:]+")
 
-_LEAST_BESIDE_A_PHOTO_MB = 4
-"""For one photo's results, and for those of the one before."""
+_FIRST_RESULT_MB = 1
+"""What the job before may have left, where nothing else is kept."""
 
 
 def _lower(value: Any) -> Any:
@@ -44,7 +45,8 @@ class ServiceSettings(Settings):
     """Where jobs are kept: photos until their analysis has ended, results until they expire. One server's at
     a time: a second does not start."""
     max_data_mb: float = Field(1024, ge=1, le=1048576)
-    """What the jobs in DATA_DIR may take together; beyond it photos are refused with 507. MiB."""
+    """What the jobs in DATA_DIR may take together; beyond it photos are refused with 507. MiB. At least
+    MAX_UPLOAD_MB, 1, and 3 for each of MAX_QUEUE and the running analysis."""
     max_upload_mb: float = Field(20, gt=0, le=1024)
     """A larger photo is refused, while it arrives, with 413. MiB."""
     max_queue: int = Field(8, ge=0, le=1000)
@@ -83,10 +85,10 @@ class ServiceSettings(Settings):
         except ValueError as error:
             # Not by a validator of the field, whose message would carry the value.
             raise SettingsError(f"API_KEYS=(hidden): {error}") from None
-        if settings.max_data_mb < settings.max_upload_mb + _LEAST_BESIDE_A_PHOTO_MB:
+        if settings.max_data_mb < settings._least_data_mb:
             raise SettingsError(
-                f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least MAX_UPLOAD_MB and "
-                f"{_LEAST_BESIDE_A_PHOTO_MB} more, {settings.max_upload_mb + _LEAST_BESIDE_A_PHOTO_MB:g}"
+                f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least {settings._least_data_mb:g}, for a "
+                f"photo of MAX_UPLOAD_MB={settings.max_upload_mb:g} after MAX_QUEUE={settings.max_queue}"
             )
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
@@ -95,6 +97,12 @@ class ServiceSettings(Settings):
     @property
     def keys(self) -> tuple[str, ...]:
         return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def _least_data_mb(self) -> float:
+        """With less the queue could not fill: the answers to those ahead would leave no room for a photo."""
+        answers = (1 + self.max_queue) * OUTPUT_ALLOWANCE / 2**20
+        return self.max_upload_mb + _FIRST_RESULT_MB + answers
 
     @property
     def max_data_bytes(self) -> int:

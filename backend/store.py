@@ -171,12 +171,14 @@ class SqliteStore:
 
         def insert(connection: sqlite3.Connection) -> JobRecord:
             if record.idempotency_key is not None:
-                # An expired job has left its key, also where nobody has swept yet.
+                now = time.time()
+                # An expired job has left its key. Its row stays until its files are swept: they go by it.
                 connection.execute(
-                    "DELETE FROM jobs WHERE owner = ? AND idempotency_key = ? AND expires_at <= ?",
-                    (record.owner, record.idempotency_key, record.created_at),
+                    "UPDATE jobs SET idempotency_key = NULL "
+                    "WHERE owner = ? AND idempotency_key = ? AND expires_at <= ?",
+                    (record.owner, record.idempotency_key, now),
                 )
-                held = _by_key(connection, record.owner, record.idempotency_key)
+                held = _by_key(connection, record.owner, record.idempotency_key, now)
                 if held is not None:
                     return held
             connection.execute(_INSERT, values)
@@ -189,7 +191,7 @@ class SqliteStore:
         return await self._call(lambda connection: _one(connection, query, (job_id, time.time())))
 
     async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
-        return await self._call(lambda connection: _by_key(connection, owner, idempotency_key))
+        return await self._call(lambda connection: _by_key(connection, owner, idempotency_key, time.time()))
 
     async def unfinished(self) -> list[JobRecord]:
         query = f"{_SELECT}WHERE status IN ('queued', 'running') ORDER BY number"
@@ -320,6 +322,6 @@ def _one(connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) ->
     return None if row is None else JobRecord(*row)
 
 
-def _by_key(connection: sqlite3.Connection, owner: str, idempotency_key: str) -> JobRecord | None:
+def _by_key(connection: sqlite3.Connection, owner: str, idempotency_key: str, now: float) -> JobRecord | None:
     query = f"{_SELECT}WHERE owner = ? AND idempotency_key = ? AND {_LIVES}"
-    return _one(connection, query, (owner, idempotency_key, time.time()))
+    return _one(connection, query, (owner, idempotency_key, now))

@@ -4,14 +4,17 @@ A circuit breaker (Nygard, Release It!): after failures in a row it opens, after
 next one try, and one success closes it.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from backend.errors import NotReady, is_our_fault
+from backend.errors import MemoryShort, NotReady, is_our_fault
 from backend.events import Event
 from backend.metrics import Metrics
 from backend.store import JobRecord
+
+log = logging.getLogger(__name__)
 
 FAILURES = 3
 """So many analyses in a row that failed by our own fault make the service not ready: one is a photo that
@@ -35,6 +38,8 @@ class Watch:
         self.stuck = False
         self.metrics = metrics
         self._clock = clock
+        self._short: MemoryShort | None = None
+        self._short_since = 0.0
         self._began_at: dict[str, float] = {}
         self._failures = 0
         self._failed_at = 0.0
@@ -79,10 +84,33 @@ class Watch:
         if self.stuck:
             raise NotReady(_STUCK, 60)
 
+    def memory_short(self, error: MemoryShort) -> float:
+        """The next job waits for memory; answers for how long that has lasted, seconds."""
+        if self._short is None:
+            self._short_since = self._clock()
+            log.warning("[MEMORY] photos wait: something else in the container holds what they need")
+        self._short = error
+        return self._clock() - self._short_since
+
+    def memory_back(self) -> None:
+        """No job waits for memory."""
+        self._short = None
+
+    def require_memory(self) -> None:
+        """Refuse photos that would only wait behind one that waits for memory.
+
+        Raises:
+            MemoryShort: it is short.
+        """
+        if self._short is not None:
+            raise MemoryShort(str(self._short), self._short.retry_after_s)
+
     def problem(self) -> NotReady | None:
         """Why no photos should be sent here now; None where nothing speaks against it."""
         if self.stuck:
             return NotReady(_STUCK, 60)
+        if self._short is not None:
+            return NotReady(str(self._short), self._short.retry_after_s)
         quiet_s = self._clock() - self._failed_at
         if self._failures < FAILURES or quiet_s >= QUIET_S:
             return None

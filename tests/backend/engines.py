@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 from backend.engine import Job
+from backend.errors import MemoryShort
 from backend.events import Event, failure
 from backend.settings import ServiceSettings
 from holdcheck import memory, registry
@@ -51,6 +53,7 @@ class ScriptedEngine:
     def __init__(self, settings: ServiceSettings, *, held: bool = False) -> None:
         self.models: Models | None = None
         self.room_mb = 1e6
+        self.free_mib = 1e6
         self.jobs: list[Job] = []
         self.script: Callable[[Job], tuple[str, ...]] = lambda _: SHORT
         self.step = asyncio.Semaphore(0 if held else 10**6)
@@ -59,7 +62,12 @@ class ScriptedEngine:
     async def start(self) -> None:
         self.models = registry.load(self._settings)
 
-    def ensure_memory(self) -> None: ...
+    def needed_mib(self, photo: Path) -> float:
+        return 100 if photo.is_file() else 0
+
+    def ensure_memory(self, needed_mib: float | None = None) -> None:
+        if self.free_mib < (needed_mib or 100):
+            raise MemoryShort("The server is short of memory.")
 
     def analyze(self, job: Job) -> ScriptedAnalysis:
         assert job.photo.is_file()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,8 @@ from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
     JobNotFound,
+    LastEventIdInvalid,
+    MemoryShort,
     QueueFull,
     ShuttingDown,
     StorageFull,
@@ -29,11 +32,14 @@ from backend.feed import Feed
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
 from backend.kept import KeptCorrections
+from backend.messages import Language
 from backend.metrics import Metrics
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
 from backend.watch import Watch
 from holdcheck import memory
+from holdcheck.result import MemoryUsage
+from tests.backend.disks import small_disk
 from tests.backend.engines import ScriptedEngine
 
 
@@ -95,9 +101,9 @@ class House:
 
 
 @asynccontextmanager
-async def _house(folder: Path, **settings: Any) -> AsyncIterator[House]:
+async def _house(folder: Path, *, run: bool = True, **settings: Any) -> AsyncIterator[House]:
     house = House(folder, **settings)
-    await house.open()
+    await house.open(run=run)
     try:
         yield house
     finally:
@@ -131,14 +137,16 @@ def test_every_reader_gets_every_event_once_from_where_it_left(tmp_path: Path) -
     async def test() -> None:
         async with _house(tmp_path, held=True) as house:
             job = await house.post()
-            live = [asyncio.create_task(house.events(job.id, after)) for after in (0, 0, 1, 2)]
+            live = [asyncio.create_task(house.events(job.id, 0)) for _ in range(2)]
             house.engine.go(1)
             await asyncio.sleep(0.05)
-            late = asyncio.create_task(house.events(job.id, 1))
+            late = [asyncio.create_task(house.events(job.id, after)) for after in (1, 2)]
             house.engine.go()
-            numbers = [[event["seq"] for event in await reader] for reader in (*live, late)]
-            assert numbers == [[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4], [3, 4], [2, 3, 4]]
+            numbers = [[event["seq"] for event in await reader] for reader in (*live, *late)]
+            assert numbers == [[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4], [3, 4]]
             assert await house.events(job.id, 4) == []
+            with pytest.raises(LastEventIdInvalid):
+                await house.events(job.id, 5)
 
     _run(test)
 
@@ -167,6 +175,34 @@ def test_jobs_run_one_at_a_time_in_their_order_and_hear_their_position(tmp_path:
             last = await house.events(posted[2].id)
             assert [event["position"] for event in last if event["step"] == "queued"] == [2, 1, 0]
             assert [job.id for job in house.engine.jobs] == [job.id for job in posted]
+
+    _run(test)
+
+
+def test_a_long_queue_is_told_its_positions_with_one_look_at_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    snapshot = memory.snapshot
+
+    def counted() -> MemoryUsage:
+        nonlocal looks
+        looks += 1
+        return snapshot()
+
+    async def test() -> None:
+        nonlocal looks
+        async with _house(tmp_path, held=True, max_queue=20) as house:
+            posted = [await house.post() for _ in range(12)]
+            await house.until(posted[0].id, "running")
+            monkeypatch.setattr(memory, "snapshot", counted)
+            looks = 0
+            await house.jobs.delete(posted[1])  # which moves ten
+            moved_with = looks
+            positions = [house.jobs._live[job.id].position for job in posted[2:]]
+            assert positions == list(range(1, 11))
+            assert moved_with <= 2  # one for them, one for the end of the one that goes
+            house.engine.go()
 
     _run(test)
 
@@ -401,11 +437,96 @@ def test_a_job_that_killed_the_process_twice_is_set_aside(tmp_path: Path) -> Non
             await killed.until(job_id, "running")
             await killed.die()
         async with _house(tmp_path) as house:
-            failed = await house.jobs.find(job_id, "")
-            assert (failed.status, failed.error_code) == ("failed", "job_crashed")
+            failed = await house.until(job_id, "failed")
+            assert failed.error_code == "job_crashed"
+            await house.until_photo_is_gone(job_id)
             assert (await house.events(job_id))[-1]["code"] == "job_crashed"
             assert house.engine.jobs == []
-            assert not house.files.photo(job_id).exists()
+
+    _run(test)
+
+
+def test_a_full_disk_keeps_no_job_that_is_set_aside_from_a_start_nor_from_an_end(tmp_path: Path) -> None:
+    async def test(folder: Path) -> None:
+        killed = House(folder)
+        await killed.open(run=False)
+        job_id = (await killed.post()).id
+        change = f"UPDATE jobs SET status = 'running', attempts = {jobs.MAX_ATTEMPTS}"
+        await killed.store._call(lambda c: c.execute(change))
+        await killed.jobs.stop()
+        house = House(folder)
+        (folder / "others").write_bytes(b"0" * shutil.disk_usage(folder).free)
+        async with asyncio.timeout(3):
+            await house.open()
+            assert (await house.jobs.find(job_id, "")).status == "running"
+        async with asyncio.timeout(3):
+            await house.jobs.stop()
+        (folder / "others").unlink()
+        async with _house(folder) as house:
+            assert (await house.until(job_id, "failed")).error_code == "job_crashed"
+
+    disk = tmp_path / "disk"
+    with small_disk(disk, 1024 * 1024):
+        asyncio.run(test(disk))
+
+
+def test_a_job_whose_end_a_full_disk_does_not_take_is_deleted_by_the_room_that_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "_PATIENCE_S", 0.2)
+
+    async def test(folder: Path) -> None:
+        async with _house(folder, held=True) as house:
+            job = await house.post()
+            await house.until(job.id, "running")
+            await house.until_an_event_is_kept(job.id)
+            house.files.photo(job.id).write_bytes(b"0" * 200_000)
+            (folder / "others").write_bytes(b"0" * shutil.disk_usage(folder).free)
+            house.engine.go()
+            async with asyncio.timeout(10):
+                while not house.jobs._live[job.id].settling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            async with asyncio.timeout(3):
+                await house.jobs.delete(job)
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert house.files.job_ids() == []
+
+    disk = tmp_path / "disk"
+    with small_disk(disk, 1024 * 1024):
+        asyncio.run(test(disk))
+
+
+def test_deleting_a_job_whose_end_the_disk_does_not_take_is_refused_in_time_and_done_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(endings, "_STORE_RETRY_S", 0.05)
+
+    async def test() -> None:
+        async with _house(tmp_path) as house:
+            finish, full = house.store.finish, True
+
+            async def reluctant(job_id: str, outcome: Outcome) -> bool:
+                if full:
+                    raise StorageFull("no room")
+                return await finish(job_id, outcome)
+
+            monkeypatch.setattr(house.store, "finish", reluctant)
+            job = await house.post()
+            async with asyncio.timeout(10):
+                while not house.jobs._live[job.id].settling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            for _ in range(2):
+                with pytest.raises(StorageFull):
+                    await house.jobs.delete(job)
+                assert house.files.job_ids() == []  # what it was about is gone at once
+            full = False
+            async with asyncio.timeout(10):
+                await house.jobs.wait(job.id)
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert await house.store.statuses() == {}
 
     _run(test)
 
@@ -426,6 +547,32 @@ def test_an_end_that_only_the_log_knows_is_the_end(tmp_path: Path, step: str, st
             assert (await house.jobs.find(job.id, "")).status == status
             assert house.engine.jobs == []
             assert not house.files.photo(job.id).exists()
+
+    _run(test)
+
+
+@pytest.mark.parametrize(
+    ("language", "told", "kept"),
+    [
+        ("en", "It ends early.", "It ends early."),
+        ("ko", "사진 파일이 손상되었습니다", "The photo is damaged."),
+    ],
+)
+def test_a_reason_that_only_the_log_knows_is_kept_in_english(
+    tmp_path: Path, language: Language, told: str, kept: str
+) -> None:
+    async def test() -> None:
+        killed = House(tmp_path, held=True)
+        await killed.open()
+        job = await killed.post(language=language)
+        await killed.until_an_event_is_kept(job.id)
+        await killed.die()
+        file = killed.files.events(job.id)
+        line = {"step": "error", "code": "photo_corrupt", "message": told, "progress": 5, "elapsed_ms": 1}
+        event_log.append(file, [Line(9, json.dumps(line).encode())], file.stat().st_size)
+        async with _house(tmp_path) as house:
+            failed = await house.jobs.find(job.id, "")
+            assert (failed.error_code, failed.error_message) == ("photo_corrupt", kept)
 
     _run(test)
 
@@ -472,6 +619,92 @@ def test_a_stop_puts_the_running_job_back_and_tells_every_reader(tmp_path: Path)
                 assert [event["seq"] for event in rest] == list(range(last + 1, last + 1 + len(rest)))
                 done = await house.until(job.id, "done")
                 assert done.attempts == 1
+
+    _run(test)
+
+
+@asynccontextmanager
+async def _short_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
+    """One in which something else has taken the memory."""
+    async with _house(folder, **settings) as house:
+        house.engine.free_mib = 50
+        yield house
+
+
+async def _is_short(house: House) -> None:
+    async with asyncio.timeout(10):
+        while house.jobs._watch.problem() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+def test_a_job_waits_at_the_head_of_the_queue_while_memory_is_short(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path, run=False) as house:
+            first, second = await house.post("a"), await house.post("b")
+            house.jobs.start()
+            await _is_short(house)
+            assert (await house.jobs.find(first.id, "")).status == "queued"
+            assert [house.jobs.position(job.id) for job in (first, second)] == [0, 1]
+            with pytest.raises(MemoryShort):
+                await house.post("c")
+            assert (await house.post("a")).id == first.id  # which needs no place
+            began = time.monotonic()
+            house.engine.free_mib = 1e6
+            done = await house.until(first.id, "done")
+            assert time.monotonic() - began < 3
+            assert done.attempts == 1
+            await house.until(second.id, "done")
+            assert [job.id for job in house.engine.jobs] == [first.id, second.id]
+            assert house.jobs._watch.problem() is None
+            await house.post("c")
+
+    _run(test)
+
+
+def test_a_job_that_waits_for_memory_can_be_cancelled(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path) as house:
+            first = await house.post()
+            await _is_short(house)
+            await house.jobs.delete(first)
+            assert (await house.jobs.find(first.id, "")).status == "cancelled"
+            async with asyncio.timeout(5):
+                while house.jobs._watch.problem() is not None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)  # nobody waits, nothing is known to be missing
+            assert house.engine.jobs == []
+            house.engine.free_mib = 1e6
+            second = await house.post()
+            await house.until(second.id, "done")
+
+    _run(test)
+
+
+def test_a_stop_does_not_wait_for_memory_and_the_next_start_runs_the_job(tmp_path: Path) -> None:
+    async def test() -> None:
+        stopped = House(tmp_path)
+        await stopped.open()
+        stopped.engine.free_mib = 50
+        job = await stopped.post()
+        reading = asyncio.create_task(stopped.events(job.id))
+        await _is_short(stopped)
+        async with asyncio.timeout(3):
+            await stopped.jobs.stop()
+        assert (await reading)[-1]["code"] == "shutting_down"
+        async with _house(tmp_path) as house:
+            done = await house.until(job.id, "done")
+            assert done.attempts == 1
+
+    _run(test)
+
+
+def test_memory_that_does_not_come_back_fails_a_job_after_the_time_that_jobs_are_kept(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _short_house(tmp_path, job_ttl_s=1) as house:
+            job = await house.post()
+            events = await house.events(job.id)
+            assert events[-1]["code"] == "memory_short"
+            assert events[-1]["elapsed_ms"] >= 900
+            assert house.engine.jobs == []
 
     _run(test)
 
@@ -572,9 +805,9 @@ def test_what_the_folders_hold_is_counted_and_counted_again_at_the_start(tmp_pat
             await house.until_photo_is_gone(job.id)
             await asyncio.sleep(0.05)
             used = house.files.used_bytes
-            assert used == sum(
-                file.stat().st_size for file in (tmp_path / "jobs").rglob("*") if file.is_file()
-            )
+            blocks = sum(path.stat().st_blocks for path in (tmp_path / "jobs").rglob("*"))
+            assert used >= 512 * blocks  # as du has it
+            assert used == 4096 * 6  # four folders, events, result
         assert JobFiles(tmp_path / "jobs", 2**30, _kept(tmp_path)).used_bytes == used
 
     _run(test)

@@ -205,6 +205,42 @@ def test_what_outlives_its_job(
     asyncio.run(scene())
 
 
+def test_the_next_job_under_an_expired_ones_key_does_not_cost_what_was_shared(tmp_path: Path) -> None:
+    async def scene() -> None:
+        house = await _opened(tmp_path)
+        record = await house.analysed(shared=True, key="key")
+        await house.store._call(lambda c: c.execute("UPDATE jobs SET expires_at = 1"))
+        again = await house.analysed(key="key")  # before anybody swept
+        assert again.id != record.id
+        await house.jobs._housekeeping.sweep()
+        assert house.names() == [record.id]
+        assert house.files.job_ids() == [again.id]
+        await house.jobs.stop()
+
+    asyncio.run(scene())
+
+
+def test_a_folder_that_cannot_be_swept_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async def scene() -> None:
+        house = await _opened(tmp_path)
+        stubborn, other = await house.analysed(shared=True), await house.analysed(shared=True)
+        loop = house.photo(stubborn.id).with_name("loop")
+        loop.symlink_to("loop")  # whose size nothing can tell
+        await house.store._call(lambda c: c.execute("UPDATE jobs SET expires_at = number"))
+        await house.die()
+        house = await _opened(tmp_path, job_ttl_s=0.2)  # the start sweeps too
+        assert house.files.job_ids() == [stubborn.id]
+        loop.unlink()
+        async with asyncio.timeout(10):
+            while house.files.job_ids():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert house.names() == sorted([stubborn.id, other.id])
+        assert await house.store.statuses() == {}
+        await house.jobs.stop()
+
+    asyncio.run(scene())
+
+
 def test_no_other_owner_reaches_or_erases_them(tmp_path: Path) -> None:
     async def scene() -> None:
         house = await _opened(tmp_path)

@@ -52,6 +52,8 @@ def test_without_memory_a_photo_is_refused_before_it_is_sent(
 ) -> None:
     with _hog(cgroup, limited_server):
         answer = limited_server.post(wall, "/api/jobs")
+        assert limited_server.get("/readyz").status_code == 503
+    assert limited_server.get("/readyz").status_code == 200
     assert answer.status_code == 503
     assert problem(answer)["code"] == "memory_short"
     assert int(answer.headers["retry-after"]) > 0
@@ -76,8 +78,13 @@ def test_a_photo_that_was_under_way_waits_for_memory(
         assert accepted.status_code == 202, accepted.text
         path = f"/api/jobs/{accepted.json()['job_id']}"
         time.sleep(2)
-        assert limited_server.get(path).json()["status"] == "running"
+        waiting = limited_server.get(path).json()
+        assert (waiting["status"], waiting["position"]) == ("queued", 0)
         events = limited_server.data_dir / "jobs" / accepted.json()["job_id"] / "interim" / "events"
         assert '"detection"' not in events.read_text()
+        unready = limited_server.get("/readyz")
+        assert (unready.status_code, problem(unready)["code"]) == (503, "not_ready")
+        assert "memory" in problem(unready)["detail"]
+        assert problem(limited_server.post(wall, "/api/jobs"))["code"] == "memory_short"
     assert limited_server.follow(accepted.json()["job_id"], "0")[-1].step == "complete"
     assert cgroup.usage().oom_kills == 0

@@ -57,6 +57,15 @@ def test_nonsense_is_one_line_that_names_variable_and_value(tmp_path: Path, name
     assert not ended.stdout
 
 
+def test_a_queue_for_whose_answers_there_is_no_room_is_one_line(tmp_path: Path) -> None:
+    ended = start_and_end(tmp_path, "--port", "0", MAX_QUEUE="1000", DATA_DIR=str(tmp_path / "data"))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "MAX_DATA_MB=1024" in line
+    assert "MAX_QUEUE" in line
+    assert "3024" in line
+
+
 def test_dotenv_is_read_and_validated(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MAX_HOLDS=0\n")
     ended = start_and_end(tmp_path)

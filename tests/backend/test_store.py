@@ -130,8 +130,18 @@ def test_an_expired_job_is_not_there_even_before_it_is_removed(tmp_path: Path) -
         assert await jobs.expired(NOW) == ["one"]
         assert await jobs.statuses() == {"one": "done"}
         assert (await jobs.add(replace(JOB, id="two"))).id == "two"
-        await jobs.remove("two")
-        assert await jobs.statuses() == {}
+        assert await jobs.expired(NOW) == ["one"]  # its files are still to be swept
+        assert await jobs.statuses() == {"one": "done", "two": "queued"}
+
+    _with_store(tmp_path, test)
+
+
+def test_a_key_is_free_from_the_moment_its_job_expires(tmp_path: Path) -> None:
+    async def test(jobs: SqliteStore) -> None:
+        await jobs.add(replace(JOB, created_at=NOW - 100))
+        await jobs.finish("one", Outcome("done", NOW - 90, time.time()))
+        # Its photo came before that moment, and is to be kept after it.
+        assert (await jobs.add(replace(JOB, id="two", created_at=NOW - 50))).id == "two"
 
     _with_store(tmp_path, test)
 
