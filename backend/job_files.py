@@ -33,7 +33,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JobFiles:
-    """All jobs' folders, and the bytes of disk that they take. Its methods block: call them off the event loop.
+    """All jobs' folders, and the bytes of disk that they take. Its methods block: call them off the loop.
 
     Args:
         folder: DATA_DIR/jobs.
