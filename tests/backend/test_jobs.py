@@ -37,6 +37,7 @@ from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
 from backend.watch import Watch
 from holdcheck import memory
+from holdcheck.result import MemoryUsage
 from tests.backend.disks import small_disk
 from tests.backend.engines import ScriptedEngine
 
@@ -181,7 +182,7 @@ def test_a_long_queue_is_told_its_positions_with_one_look_at_the_memory(
     looks = 0
     snapshot = memory.snapshot
 
-    def counted() -> memory.MemoryUsage:
+    def counted() -> MemoryUsage:
         nonlocal looks
         looks += 1
         return snapshot()
