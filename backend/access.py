@@ -1,6 +1,7 @@
 """Who gets in: the key and the rate limit, asked before a byte of the body is read."""
 
 import logging
+from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,22 +13,40 @@ from backend.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
-OPEN_IN_API = frozenset({"/api/health"})
-"""It tells of no photo and nobody's job, and a front page needs it before it has a key."""
+OPEN = frozenset(
+    {
+        "/",
+        "/livez",
+        "/readyz",
+        "/api/health",
+        "/docs",
+        "/docs/start.js",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+        "/openapi.json",
+    }
+)
+"""What is for everybody, beside the app's files: the pages, the description and the probes. They tell of no
+photo and nobody's job; /api/health, because a front page needs it before it has a key."""
 WORK_PATHS = frozenset({"/api/analyze", "/api/analyze-stream", "/api/jobs"})
 """Where a POST brings a photo: what RATE_LIMIT counts. Asking for answers is cheap and is not counted."""
 
 
 def needs_key(path: str) -> bool:
-    """Whether a path is for key holders. The pages, the description and the probes are for everybody."""
-    return (path.startswith("/api/") and path not in OPEN_IN_API) or path in ("/api", "/metrics")
+    """Whether a path that is none of the app's files is for key holders: what nobody opened is shut."""
+    return path not in OPEN
 
 
 class AccessMiddleware:
-    """Puts the owner into the request's state: for whom there is none, no job can be reached."""
+    """Puts the owner into the request's state: for whom there is none, no job can be reached.
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+    Args:
+        app_files: paths of the phone's app, which are for everybody.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, app_files: Collection[str] = ()) -> None:
         self.app = app
+        self._app_files = frozenset(app_files)
         keys = Keys(settings.keys)
         self._doorkeeper = Doorkeeper(keys) if keys else None
         self._limiter = RateLimiter(settings.rate_limit) if settings.rate_limit else None
@@ -52,7 +71,7 @@ class AccessMiddleware:
         state = scope["state"]
         if self._doorkeeper is None:
             state["owner"] = ""
-        elif needs_key(scope["path"]):
+        elif needs_key(scope["path"]) and scope["path"] not in self._app_files:
             client = state["owner"] = self._doorkeeper.owner(scope["headers"], client)
         if self._limiter is not None and scope["method"] == "POST" and scope["path"] in WORK_PATHS:
             wait_s = self._limiter.take(client)

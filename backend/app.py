@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from threading import Barrier
@@ -11,6 +11,7 @@ from threading import Barrier
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -28,7 +29,7 @@ from backend.kept import KeptCorrections
 from backend.limits import LingeringClose
 from backend.logs import log_models
 from backend.metrics import Metrics
-from backend.requests import REQUEST_ID_HEADER, HeadAsGet, RequestMiddleware
+from backend.requests import REQUEST_ID_HEADER, HeadAsGet, PlainPaths, RequestMiddleware, ShortHeaders
 from backend.routers import analyze, corrections, docs, health, jobs, metrics, page
 from backend.security_headers import SecurityHeaders
 from backend.service import Service
@@ -77,10 +78,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)
-    app.include_router(page.page_router(page.DIST))
+    pages = page.page_router(page.DIST)
+    app.include_router(pages)
     openapi.install(app, settings)
     _add_error_handlers(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, [route.path for route in pages.routes if isinstance(route, APIRoute)])
     return app
 
 
@@ -125,12 +127,14 @@ async def _load_models(service: Service) -> None:
         service.jobs.start()
 
 
-def _add_middleware(app: FastAPI, settings: ServiceSettings) -> None:
+def _add_middleware(app: FastAPI, settings: ServiceSettings, app_files: Collection[str]) -> None:
     """Innermost first."""
     app.add_middleware(HeadAsGet)
-    app.add_middleware(AccessMiddleware, settings=settings)
+    app.add_middleware(AccessMiddleware, settings=settings, app_files=app_files)
     if settings.trusted_hosts:
         app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
+    app.add_middleware(PlainPaths)
+    app.add_middleware(ShortHeaders)
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:

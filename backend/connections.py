@@ -6,11 +6,13 @@ import uuid
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from backend import descriptors
 from backend.errors import respond_with_status
 from backend.security_headers import ALWAYS, API_POLICY
+from backend.slow_readers import ReadersPace
 
 MAX_CONNECTIONS = 512
-"""What they may cost together is in docs/threat-model.md."""
+"""What they may cost together is in docs/threat-model.md. Fewer where the limit on open files is low."""
 REQUEST_TIMEOUT_S = 10.0
 """From a connection's beginning, or a request's first byte, to its header's end. uvicorn waits for ever."""
 
@@ -22,7 +24,8 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self.flow = ReadersPace(transport)
+        if len(self.connections) > descriptors.connections(MAX_CONNECTIONS):
             self._refuse(503, "There are too many connections: try again in a moment.")
         else:
             self._watch()
@@ -51,6 +54,10 @@ class Connection(H11Protocol):
             self._request_timeout = None
 
     def _refuse(self, status: int, detail: str) -> None:
+        # An answer may have begun: what comes after an early one is the rest of a body, in any shape.
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         headers = {**ALWAYS, "Content-Security-Policy": API_POLICY, "Connection": "close"}
         if status == 503:
             headers["Retry-After"] = "5"
@@ -64,3 +71,7 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+        if self.cycle is not None:
+            # The application may be waiting for that body, and has nobody to answer any more.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()

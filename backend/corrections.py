@@ -3,23 +3,25 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import BinaryIO
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from backend.addresses import client_of
 from backend.errors import (
     CorrectionsInvalid,
     CorrectionsNotFound,
     CorrectionsTooManyBytes,
     JobNotDone,
-    QueueFull,
 )
 from backend.jobs import Jobs
 from backend.limits import capped_body
+from backend.places import Places
 from backend.store import JobRecord
+from backend.stored_document import open_stored
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
 
@@ -28,6 +30,7 @@ MAX_BYTES = 256 * 1024
 _TIME_LIMIT_S = 60.0
 _MOST_ARRIVING = 4
 """Their bodies wait in memory."""
+_MOST_OF_A_CLIENT = 2
 _MIN_AREA_PX = 16.0
 _MAX_AREA_SHARE = 0.5
 """Of the photo: nothing on a wall is larger."""
@@ -56,11 +59,11 @@ class CorrectionDesk:
     """Takes corrections and hands them out. All calls on the event loop."""
 
     def __init__(self) -> None:
-        self._arriving = 0
+        self._arriving = Places("corrections", _MOST_OF_A_CLIENT)
         self._checking = asyncio.Lock()
 
-    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> bytes:
-        """Read, check and store the corrections of a job; answers them as they are stored.
+    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> BinaryIO:
+        """Read, check and store the corrections of a job; answers the file as they are stored.
 
         Raises:
             JobNotDone: there is no result to correct.
@@ -73,35 +76,27 @@ class CorrectionDesk:
             raise JobNotDone(
                 f"The job is {record.status}: only the result of one that is done can be corrected."
             )
-        with self._place():
+        client = client_of(request.client.host if request.client else None)
+        with self._arriving.take(client, _MOST_ARRIVING):
             body = await _receive(request)
             # One at a time: checking takes several times the memory of the body.
             async with self._checking:
                 result = await jobs.result(record.id)
                 checked = await asyncio.to_thread(check, body, result)
                 await jobs.write_corrections(record, checked.stored, share=checked.share)
-                return checked.stored
+                # Before the next ones replace them.
+                return await self.find(record, jobs)
 
-    async def find(self, record: JobRecord, jobs: Jobs) -> bytes:
-        """The corrections as they are stored.
+    async def find(self, record: JobRecord, jobs: Jobs) -> BinaryIO:
+        """The corrections' file as they are stored.
 
         Raises:
             CorrectionsNotFound: none came.
         """
-        stored = await jobs.corrections(record.id)
-        if stored is None:
-            raise CorrectionsNotFound("There are no corrections of this job.")
-        return stored
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._arriving >= _MOST_ARRIVING:
-            raise QueueFull(f"{self._arriving} corrections are arriving already: try again in a moment.", 2)
-        self._arriving += 1
         try:
-            yield
-        finally:
-            self._arriving -= 1
+            return await open_stored(jobs.files.corrections(record.id))
+        except FileNotFoundError:
+            raise CorrectionsNotFound("There are no corrections of this job.") from None
 
 
 async def _receive(request: Request) -> bytes:

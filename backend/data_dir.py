@@ -2,15 +2,12 @@
 
 import fcntl
 import os
-import re
 from pathlib import Path
 
 from backend.job_files import make_private
 from holdcheck.corrections import KEPT_FOLDER
 
 _LOCK_NAME = "lock"
-_UPLOADS_NAME = "uploads"
-_PHOTO_NAME = re.compile(r"[0-9a-f]{32}")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -39,7 +36,6 @@ class DataDir:
         self.same_boot = _note_boot(descriptor)
         """Whether everything that the last server wrote is there, also what it did not wait for."""
         make_private(self.jobs)
-        _drop_old_uploads(folder / _UPLOADS_NAME)
 
 
 def _note_boot(descriptor: int) -> bool:
@@ -53,12 +49,3 @@ def _note_boot(descriptor: int) -> bool:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, boot, 0)
     return noted == boot
-
-
-def _drop_old_uploads(uploads: Path) -> None:
-    """Photos that an earlier version left, which kept them here: only files of names that it made."""
-    if not uploads.is_dir():
-        return
-    for entry in uploads.iterdir():
-        if _PHOTO_NAME.fullmatch(entry.name) and not entry.is_dir():
-            entry.unlink(missing_ok=True)

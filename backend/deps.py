@@ -9,6 +9,7 @@ from typing import Annotated, cast, get_args
 
 from fastapi import Depends, Request
 
+from backend.addresses import client_of
 from backend.errors import IdempotencyKeyInvalid, UnknownWallAngle
 from backend.limits import ENVELOPE_BYTES
 from backend.messages import negotiate
@@ -48,7 +49,8 @@ async def accepted_job(request: Request, service: ServiceDep, owner: OwnerDep) -
     # Who only asks again for what was accepted needs no place in the queue.
     known = key is not None and await service.jobs.by_key(owner, key) is not None
     # Before the body: nobody uploads 20 MB to hear that there is no room.
-    with service.upload(_expected_bytes(request, service.settings), known=known):
+    expected = _expected_bytes(request, service.settings)
+    with service.upload(expected, client(request), known=known):
         job_id = str(uuid.uuid4())
         photo = await asyncio.to_thread(service.jobs.files.create, job_id)
         handed_over = False
@@ -68,6 +70,11 @@ async def accepted_job(request: Request, service: ServiceDep, owner: OwnerDep) -
 
 
 AcceptedJob = Annotated[JobRecord, Depends(accepted_job)]
+
+
+def client(request: Request) -> str:
+    """Who sends it, by address: a key may be a whole gym's."""
+    return client_of(request.client.host if request.client else None)
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -30,8 +30,8 @@ HoldcheckError (holdcheck.errors)
            |-- QueueFull          as many as MAX_QUEUE are waiting, or arriving
            |-- MemoryShort        something else has taken the memory that an analysis needs
            |-- ShuttingDown       the server is about to end
-           |-- StorageFull        no room on the disk for the photo
-           `-- StorageUnavailable the disk does not take the photo for another reason
+           |-- StorageFull        no room on the disk
+           `-- StorageUnavailable the disk, or the store on it, cannot be used for another reason
 """
 
 import math
@@ -151,6 +151,9 @@ class JobTimedOut(JobError):
 class LastEventIdInvalid(JobError):
     code = "last_event_id_invalid"
 
+    def __init__(self, detail: str = "Last-Event-ID takes the `id` of an event of this job.") -> None:
+        super().__init__(detail)
+
 
 class JobNotDone(JobError):
     code = "job_not_done"
@@ -246,7 +249,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     MemoryShort: (503, "The server is short of memory"),
     ShuttingDown: (503, "Shutting down"),
     StorageFull: (507, "The disk is full"),
-    StorageUnavailable: (503, "The photo cannot be stored"),
+    StorageUnavailable: (503, "The disk cannot be used now"),
     JobTimedOut: (503, "The analysis took too long"),
 }
 """The one table: status and title of every error; a class without a row has its nearest base's."""

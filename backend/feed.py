@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backend import event_log
 from backend.disk_space import occupied
-from backend.errors import Unavailable
+from backend.errors import LastEventIdInvalid, Unavailable
 from backend.event_log import Line, Reader
 from backend.events import Event, Narrator
 
@@ -72,8 +72,17 @@ class Feed:
         elif not self._ended:
             self._close(self._narrator.aside(event))
 
-    async def read(self, after: int) -> AsyncGenerator[Line, None]:
-        """The events after the one numbered `after`: those that were, then those that come."""
+    def read(self, after: int) -> AsyncGenerator[Line, None]:
+        """The events after the one numbered `after`: those that were, then those that come.
+
+        Raises:
+            LastEventIdInvalid: at once, where no event had that number; those that a power cut took did.
+        """
+        if after > self._narrator.seq:
+            raise LastEventIdInvalid
+        return self._read(after)
+
+    async def _read(self, after: int) -> AsyncGenerator[Line, None]:
         reader = await asyncio.to_thread(Reader, self._file, after)
         try:
             while True:
@@ -127,10 +136,16 @@ class Feed:
 
 
 async def replay(file: Path, after: int) -> AsyncGenerator[Line, None]:
-    """The events of a job that has ended."""
+    """The events of a job that has ended.
+
+    Raises:
+        LastEventIdInvalid: no event has had the number `after`.
+    """
     reader = await asyncio.to_thread(Reader, file, after)
     try:
         while (line := await asyncio.to_thread(reader.next, None)) is not None:
             yield line
+        if after > reader.last:
+            raise LastEventIdInvalid
     finally:
         reader.close()

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backend.descriptors import open_file
 from backend.disk_space import occupied
 from backend.errors import StorageFull, StorageUnavailable
 from backend.kept import MARK_NAME, KeptCorrections, read_mark
@@ -33,7 +34,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JobFiles:
-    """All jobs' folders, and the bytes of disk that they take. Its methods block: call them off the loop.
+    """All jobs' folders, and the bytes of disk that they take. Its methods block: not for the event loop.
 
     Args:
         folder: DATA_DIR/jobs.
@@ -270,7 +271,7 @@ def create_private(file: Path) -> int:
         StorageFull, StorageUnavailable: the disk does not take it.
     """
     with storage_errors():
-        return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return open_file(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def append(descriptor: int, data: bytes) -> None:
@@ -292,7 +293,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 def write_whole(path: Path, data: bytes) -> None:
     """Put a file in its place that has all of `data`, or leave what was there."""
     draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         write_all(descriptor, data)
         os.fsync(descriptor)
@@ -307,7 +308,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_file(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -323,7 +324,7 @@ def storage_errors() -> Iterator[None]:
         log.error("the disk does not take a job: %s", error)
         if error.errno in _FULL:
             raise StorageFull("The server's disk is full: try again later.", 60) from None
-        raise StorageUnavailable("The server cannot store photos now: try again later.", 60) from None
+        raise StorageUnavailable("The server's disk cannot be used now: try again later.", 60) from None
 
 
 def _is_ours(job_id: str) -> bool:

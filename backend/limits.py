@@ -16,6 +16,11 @@ CHUNK_TIMEOUT_S = 20.0
 """Silence after which an upload is given up. A phone that changes cells is silent for several seconds."""
 UPLOAD_TIMEOUT_S = 600.0
 """A whole upload: 20 MiB at 35 kB/s. Without it, a byte now and then would hold a place for ever."""
+LEAST_BYTES_PER_S = 8 * 1024
+"""On average, over the time that we wait for it. Who is faster may pause for it later."""
+_FIRST_CREDIT_S = 20.0
+_MOST_CREDIT_S = 60.0
+"""What an upload may fall behind at its beginning, and at most."""
 _LINGER_S = 1.0
 _LINGER_BYTES = 2 * 2**20
 
@@ -27,7 +32,8 @@ async def capped_body(
 
     Raises:
         too_many: it declares, or turns out to hold, more than `cap` bytes.
-        UploadTimedOut: nothing comes, or not all of it in `time_limit_s` (UPLOAD_TIMEOUT_S).
+        UploadTimedOut: nothing comes, too little (LEAST_BYTES_PER_S), or not all of it in `time_limit_s`
+            (UPLOAD_TIMEOUT_S).
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > cap:
@@ -44,14 +50,18 @@ async def _timed_stream(request: Request, time_limit_s: float) -> AsyncIterator[
     chunks = request.stream()
     now = asyncio.get_running_loop().time
     end = now() + time_limit_s
+    credit_s = _FIRST_CREDIT_S
     while True:
+        asked = now()
         try:
-            async with asyncio.timeout_at(min(now() + CHUNK_TIMEOUT_S, end)):
+            async with asyncio.timeout_at(min(asked + min(CHUNK_TIMEOUT_S, credit_s), end)):
                 chunk = await anext(chunks, None)
         except TimeoutError:
             raise UploadTimedOut("The upload stopped, or is too slow: send it again.") from None
         if chunk is None:
             return
+        # Each byte buys time: so a fast beginning pays for a pause, and not for dripping ever after.
+        credit_s = min(credit_s - (now() - asked) + len(chunk) / LEAST_BYTES_PER_S, _MOST_CREDIT_S)
         yield chunk
 
 

@@ -28,9 +28,10 @@ def set_up(level: str, log_format: Literal["text", "json"]) -> None:
     root.setLevel(level.upper())
     # It reports its own start and stop at INFO; ours say more in fewer lines.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.getLogger("PIL").setLevel(logging.WARNING)
-    # It warns of each malformed body, and clients could flood the log so; the answer says what was wrong.
+    # They warn of each malformed request and body, and clients could flood the log so; the answer says what
+    # was wrong.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 

@@ -98,11 +98,16 @@ UPLOAD_BODY: _Json = {
                         "image": {
                             "type": "string",
                             "format": "binary",
-                            "description": "JPEG, PNG, WebP, HEIC or AVIF; also accepted as `file`",
+                            "description": "JPEG, PNG, WebP, HEIC or AVIF",
+                        },
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "the same under the name that many clients send",
                         },
                         "wall_angle": {"type": "string", "enum": ["slab", "face", "overhang"]},
                     },
-                    "required": ["image"],
+                    "oneOf": [{"required": ["image"]}, {"required": ["file"]}],
                 }
             }
         },
@@ -262,7 +267,7 @@ _DETAILS: dict[type[HoldcheckError], str] = {
     errors.MemoryShort: "The server is short of memory: try again in a moment.",
     errors.ShuttingDown: "The server is shutting down: try again in a moment.",
     errors.StorageFull: "The server's disk is full: try again later.",
-    errors.StorageUnavailable: "The server cannot store photos now: try again later.",
+    errors.StorageUnavailable: "The server's disk cannot be used now: try again later.",
     errors.IdempotencyKeyInvalid: "Idempotency-Key takes 1 to 255 visible ASCII characters, such as a UUID.",
     errors.IdempotencyKeyReused: "This Idempotency-Key came with another photo or wall_angle.",
     errors.JobNotFound: "There is no such job: it never was, has expired, or was deleted.",
@@ -318,6 +323,11 @@ def problems(*classes: type[HoldcheckError]) -> dict[int | str, _Json]:
     return responses
 
 
+def job_problems(*classes: type[HoldcheckError]) -> dict[int | str, _Json]:
+    """The `responses` of a route that looks for a job: the store may not be there for it."""
+    return problems(errors.JobNotFound, *classes, errors.StorageUnavailable)
+
+
 def analyze_responses() -> dict[int | str, _Json]:
     answer = {"description": "The result", "content": {"application/json": {"example": RESULT_EXAMPLE}}}
     return {
@@ -339,7 +349,7 @@ def events_responses() -> dict[int | str, _Json]:
     return {
         200: _events(),
         **rest,
-        **problems(errors.JobNotFound, errors.JobCancelled, errors.LastEventIdInvalid),
+        **job_problems(errors.JobCancelled, errors.LastEventIdInvalid),
     }
 
 

@@ -4,18 +4,22 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.errors import respond_internal
+from backend.errors import respond_internal, respond_with_status
 from backend.logs import request_id_var
 from backend.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+MAX_HEADER_BYTES = 16 * 1024
+"""Address and header fields together."""
 REQUEST_ID_HEADER = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_PLAIN_PATH = re.compile(r"[\x21-\x7e]*")
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by whatever watches the container: logged at DEBUG."""
 
@@ -58,6 +62,44 @@ class RequestMiddleware:
             request_id_var.reset(token)
 
 
+class PlainPaths:
+    """Answers 404 to a path with characters that none of ours has, before anything compares it.
+
+    A route's pattern ends with `$`, which matches before a line break too: `/metrics` and a line break would
+    be another path to who asks for keys, and the same to the router.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _PLAIN_PATH.fullmatch(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        status = HTTPStatus.NOT_FOUND
+        answer = respond_with_status(status, status.phrase, scope["state"]["request_id"])
+        await answer(scope, receive, send)
+
+
+class ShortHeaders:
+    """Refuses a header longer than MAX_HEADER_BYTES with 431.
+
+    The server stops reading one that does not end; one that comes whole at once it hands on, however long.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _header_bytes(scope) <= MAX_HEADER_BYTES:
+            await self.app(scope, receive, send)
+            return
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        detail = f"The request's header is longer than {MAX_HEADER_BYTES // 1024} KiB."
+        answer = respond_with_status(status, detail, scope["state"]["request_id"], {"Connection": "close"})
+        await answer(scope, receive, send)
+
+
 class HeadAsGet:
     """HEAD wherever GET is (RFC 9110, section 9.3.2): monitors ask so. The server drops the body."""
 
@@ -68,8 +110,15 @@ class HeadAsGet:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             # A copy: the server looks at its own to see that it was HEAD.
             as_get = {**scope, "method": "GET"}
+
+            async def send_headers(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await send(message)
+                    # Ended here: a stream would go on for as long as its job does.
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
             try:
-                await self.app(as_get, receive, send)
+                await self.app(as_get, receive, send_headers)
             finally:
                 scope["route"] = as_get.get("route")
             return
@@ -80,6 +129,11 @@ def _request_id(scope: Scope) -> str:
     """The client's own id where it is one that cannot hurt a log; else a new one."""
     offered = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
     return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def _header_bytes(scope: Scope) -> int:
+    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    return len(scope.get("raw_path", b"")) + len(scope["query_string"]) + fields
 
 
 def _log_request(scope: Scope, status: int, took_s: float) -> None:

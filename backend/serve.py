@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from backend import __version__, logs
+from backend import __version__, descriptors, logs
 from backend.app import create_app
 from backend.connections import Connection
 from backend.service import Service
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CHANGED_MODEL = os.EX_CONFIG
 """Exit status where a model file is not what its manifest says: a restart alone will not help."""
+_BACKLOG = 128
+"""So many are accepted at once, before those that are too many are closed: each has a descriptor."""
 _STUCK_S = 1
 """What the running analysis may take beyond the grace time to reach its next batch, where it stops."""
 
@@ -53,6 +55,7 @@ class _Server(uvicorn.Server):
 def serve(settings: ServiceSettings, grace_s: int) -> int:
     """Serve until SIGTERM or SIGINT. Answers the exit status."""
     logs.set_up(settings.log_level, settings.log_format)
+    descriptors.raise_limit()
     try:
         listener = _listen(settings)
     except (OSError, UnicodeError) as error:
@@ -77,6 +80,7 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=_BACKLOG,
         proxy_headers=False,  # TRUSTED_PROXIES decides, in backend/app.py
         workers=1,
         timeout_graceful_shutdown=grace_s,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from backend.census import Census
 from backend.corrections import CorrectionDesk
 from backend.engine import Engine
-from backend.errors import MemoryShort, NotReady, QueueFull
+from backend.errors import MemoryShort, NotReady
 from backend.jobs import Jobs
 from backend.metrics import Metrics, Standing
+from backend.places import Places
 from backend.settings import ServiceSettings
 from backend.watch import Watch
 from holdcheck import memory
@@ -31,17 +32,23 @@ class Service:
     """Why the engine could not even start; models that are merely missing say so themselves."""
     must_stop: bool = False
     """Whether that is a reason not to run at all."""
-    uploading: int = 0
     corrections: CorrectionDesk = field(default_factory=CorrectionDesk)
     started_at: float = field(default_factory=time.monotonic)
     _census: Census = field(init=False)
+    _uploads: Places = field(init=False)
 
     def __post_init__(self) -> None:
         self._census = Census(self.jobs.counts)
+        # Half of the places, rounded up: a gym's phones share one address, and the rest is for others.
+        self._uploads = Places("photos", (self._places(ahead=0) + 1) // 2)
 
     @property
     def metrics(self) -> Metrics:
         return self.watch.metrics
+
+    @property
+    def uploading(self) -> int:
+        return self._uploads.taken
 
     def not_ready(self) -> NotReady | None:
         """Why no photos should be sent here now; None where nothing speaks against it."""
@@ -80,15 +87,16 @@ class Service:
         )
 
     @contextmanager
-    def upload(self, expected_bytes: int, *, known: bool) -> Iterator[None]:
+    def upload(self, expected_bytes: int, client: str, *, known: bool) -> Iterator[None]:
         """Counts one upload while it arrives: each holds an open file and will want a place in the queue.
 
         Args:
+            client: its address, as `client_of` has it.
             known: it has a job already, and needs no place.
 
         Raises:
-            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving; MemoryShort;
-                StorageFull when its photo or answer would not fit.
+            Unavailable: as `Jobs.admit`; QueueFull also when enough are arriving, all together or from this
+                client; MemoryShort; StorageFull when its photo or answer would not fit.
         """
         if not known:
             self.jobs.admit()
@@ -96,14 +104,11 @@ class Service:
         ahead = load.running + load.waiting
         if not known and not ahead:
             self.engine.ensure_memory()
-        if self.uploading >= _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead):
-            raise QueueFull(f"{self.uploading} photos are arriving already: try again in a moment.")
-        self.uploading += 1
-        try:
-            with self.jobs.files.reserve(expected_bytes, ahead):
-                yield
-        finally:
-            self.uploading -= 1
+        with self._uploads.take(client, self._places(ahead)), self.jobs.files.reserve(expected_bytes, ahead):
+            yield
+
+    def _places(self, ahead: int) -> int:
+        return _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead)
 
 
 def _models(models: Models | None) -> list[tuple[str, ModelInfo]]:

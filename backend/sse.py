@@ -24,26 +24,34 @@ class EventStream(StreamingResponse):
 
 
 def frame(line: Line) -> bytes:
-    return b"id: %d\ndata: %s\n\n" % (line.seq, line.json)
+    """An event's frame, or of a part its part."""
+    begin = b"id: %d\ndata: " % line.seq if line.begins else b""
+    return begin + line.json + (b"\n\n" if line.ends else b"")
 
 
 async def _frames(lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
-    coming = asyncio.ensure_future(_next(lines))
+    coming: asyncio.Future[Line | None] | None = None
+    between_events = True
     try:
         while True:
-            await asyncio.wait((coming,), timeout=HEARTBEAT_S)
+            coming = coming or asyncio.ensure_future(_next(lines))
+            # Within an event, a comment would be a part of it.
+            await asyncio.wait((coming,), timeout=HEARTBEAT_S if between_events else None)
             if not coming.done():
                 yield _HEARTBEAT
                 continue
             line = coming.result()
             if line is None:
                 return
-            yield frame(line)
-            coming = asyncio.ensure_future(_next(lines))
+            between_events, wire = line.ends, frame(line)
+            # A slow reader keeps us here: it has this in memory once.
+            coming = line = None
+            yield wire
     finally:
-        # With it, the file that it reads is closed.
-        coming.cancel()
-        await asyncio.wait((coming,))
+        if coming is not None:
+            # With it, the file that it reads is closed.
+            coming.cancel()
+            await asyncio.wait((coming,))
 
 
 async def _next(lines: AsyncIterator[Line]) -> Line | None:

@@ -74,6 +74,10 @@ class _Form:
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
         name = self._part.name = options.get(b"name", b"").decode("utf-8", "replace")
+        if name in OTHER_FIELDS:
+            if name in self.fields:
+                raise MalformedUpload(f"There is more than one {name} in the upload: send one.")
+            self.fields[name] = bytearray()
         if name not in PHOTO_FIELDS:
             return
         if self.photo_field is not None:
@@ -87,7 +91,7 @@ class _Form:
                 raise too_many_bytes(self.max_bytes)
             self.pending.append(data[start:end])
         elif self._part.name in OTHER_FIELDS:
-            value = self.fields.setdefault(self._part.name, bytearray())
+            value = self.fields[self._part.name]
             value += data[start : min(end, start + _MAX_FIELD_BYTES - len(value))]
 
     def _on_end(self) -> None:
@@ -114,20 +118,14 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Uploa
     """
     form = _Form(max_bytes)
     boundary = _boundary(request)
-    descriptor = create_private(photo)
-    digest = hashlib.sha256()
-
-    def write(data: bytes) -> None:
-        append(descriptor, data)
-        digest.update(data)
-
+    file = _PhotoFile(photo)
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        await _feed(request, form, parser, lambda data: asyncio.to_thread(write, data))
+        await _feed(request, form, parser, file.write)
     except FormParserError:
         raise MalformedUpload(f"The multipart body cannot be parsed. {ACCEPTED}") from None
     finally:
-        os.close(descriptor)
+        file.close()
     if not form.ended:
         raise MalformedUpload("The multipart body ends before its last boundary: upload it again.")
     if form.photo_field is None:
@@ -135,7 +133,36 @@ async def receive_upload(request: Request, photo: Path, max_bytes: int) -> Uploa
     if not form.photo_bytes:
         raise EmptyPhoto("The photo has no bytes: choose it again and resend it.")
     fields = {name: value.decode("utf-8", "replace") for name, value in form.fields.items()}
-    return Upload(fields, digest.hexdigest(), form.photo_bytes)
+    return Upload(fields, file.digest.hexdigest(), form.photo_bytes)
+
+
+class _PhotoFile:
+    """Written on threads, one write at a time."""
+
+    def __init__(self, photo: Path) -> None:
+        self.digest = hashlib.sha256()
+        self._descriptor = create_private(photo)
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, data: bytes) -> None:
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, data))
+        await asyncio.shield(self._writing)
+
+    def close(self) -> None:
+        """After the write that goes on where a request was cancelled: a descriptor is soon another file's."""
+        if self._writing is None or self._writing.done():
+            os.close(self._descriptor)
+        else:
+            self._writing.add_done_callback(self._close_after)
+
+    def _close_after(self, writing: asyncio.Task[None]) -> None:
+        os.close(self._descriptor)
+        if not writing.cancelled():
+            writing.exception()  # nobody is left to tell
+
+    def _write(self, data: bytes) -> None:
+        append(self._descriptor, data)
+        self.digest.update(data)
 
 
 async def _feed(

@@ -2,6 +2,11 @@
 
 Connections that ask for nothing or do not read; and a rate limiter that sees a hundred thousand addresses,
 beside the `limits` library where that is installed.
+
+Loopback's send buffers take megabytes and hide what a slow line costs. So, as root, with a phone's:
+
+    unshare -n sh -c 'ip link set lo up; sysctl -qw net.ipv4.tcp_wmem="4096 16384 65536";
+                      python -m bench.strangers'
 """
 
 import gc
@@ -15,15 +20,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
+
 from bench.process import status_mib
+from bench.server import FAKES, Server
 from bench.service import default_server
 
 _CONNECTIONS = 400
 _ADDRESSES = 100_000
+_REQUEST = " HTTP/1.1\r\nHost: test\r\n\r\n"
 _KINDS = {
-    "silent": b"",
-    "15 kB of a header that does not end": b"GET / HTTP/1.1\r\nX-Slow: " + b"x" * 15_000,
-    "asked for 1.5 MB and does not read": b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n\r\n",
+    "silent": "",
+    "15 kB of a header that does not end": "GET / HTTP/1.1\r\nX-Slow: " + "x" * 15_000,
+    "asked for a file of 1.5 MB and does not read": "GET /docs/swagger-ui-bundle.js" + _REQUEST,
+    "asked for a result of 1 MB and does not read": "GET /api/jobs/{job_id}" + _REQUEST,
+    "asked for corrections of 256 KB and does not read": "GET /api/jobs/{job_id}/corrections" + _REQUEST,
+    "asked for an event of 1 MB and does not read": "GET /api/jobs/{job_id}/events" + _REQUEST,
 }
 _LIMITERS = ("ours", "limits")
 
@@ -43,20 +55,38 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "bench.strangers", name], check=True)
 
 
-def _cost_kib(sent: bytes) -> float:
+def _cost_kib(sent: str) -> float:
     with (
         tempfile.TemporaryDirectory() as folder,
-        default_server(Path("models"), Path(folder)) as server,
+        default_server(Path("models"), Path(folder), **FAKES) as server,
         ExitStack() as stack,
     ):
+        request = sent.replace("{job_id}", _job_with_long_documents(server)).encode()
         before = status_mib(server.pid, "RssAnon")
         port = int(server.url.rpartition(":")[2])
         for _ in range(_CONNECTIONS):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection = stack.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.sendall(sent)
+            connection.connect(("127.0.0.1", port))
+            connection.sendall(request)
         time.sleep(3)
         return (status_mib(server.pid, "RssAnon") - before) * 1024 / _CONNECTIONS
+
+
+def _job_with_long_documents(server: Server) -> str:
+    """A job that is done, with the longest documents that there may be."""
+    with min(Path("samples").glob("*.jpg")).open("rb") as photo:
+        answer = httpx.post(f"{server.url}/api/analyze", files={"image": photo}, timeout=60)
+    job_id = str(answer.raise_for_status().json()["job_id"])
+    job = server.data / "jobs" / job_id
+    (job / "outputs" / "result.json").write_bytes(_long_document(2**20))
+    (job / "outputs" / "corrections.json").write_bytes(_long_document(2**18))
+    (job / "interim" / "events").write_bytes(b"1 " + _long_document(2**20) + b"\n")
+    return job_id
+
+
+def _long_document(size: int) -> bytes:
+    return b'{"padding":"' + b"x" * size + b'"}'
 
 
 def _weigh_limiter(name: str) -> None:

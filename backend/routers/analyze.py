@@ -11,6 +11,7 @@ from backend.errors import JobCancelled, ShuttingDown, respond_with_code
 from backend.service import Service
 from backend.sse import EventStream
 from backend.store import JobRecord
+from backend.stored_document import StoredDocument, open_result
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api", tags=["analyze"])
@@ -44,8 +45,8 @@ async def analyze(request: Request, job: AcceptedJob, service: ServiceDep, owner
 
 async def _answer(request: Request, service: Service, job: JobRecord) -> Response:
     if job.status == "done":
-        # As it lies on the disk: up to a megabyte of contours, validated where it was made.
-        return Response(await service.jobs.result(job.id), media_type="application/json")
+        # Validated where it was made.
+        return StoredDocument(await open_result(service.jobs.files, job.id))
     if job.status == "failed":
         assert job.error_code is not None
         return respond_with_code(job.error_code, job.error_message or "", request.state.request_id)

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from backend import openapi
 from backend.deps import OwnerDep, ServiceDep
-from backend.errors import CorrectionsNotFound, JobNotFound
+from backend.errors import CorrectionsNotFound
+from backend.stored_document import StoredDocument
 from holdcheck.corrections import Corrections
 
 router = APIRouter(prefix="/api/jobs/{job_id}/corrections", tags=["jobs"])
@@ -20,8 +21,7 @@ router = APIRouter(prefix="/api/jobs/{job_id}/corrections", tags=["jobs"])
 )
 async def post_corrections(job_id: str, request: Request, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
-    stored = await service.corrections.take(request, job, service.jobs)
-    return Response(stored, media_type="application/json")
+    return StoredDocument(await service.corrections.take(request, job, service.jobs))
 
 
 @router.get(
@@ -30,9 +30,9 @@ async def post_corrections(job_id: str, request: Request, service: ServiceDep, o
     response_model=Corrections,
     responses={
         **openapi.corrections_responses(),
-        **openapi.problems(JobNotFound, CorrectionsNotFound),
+        **openapi.job_problems(CorrectionsNotFound),
     },
 )
 async def get_corrections(job_id: str, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
-    return Response(await service.corrections.find(job, service.jobs), media_type="application/json")
+    return StoredDocument(await service.corrections.find(job, service.jobs))

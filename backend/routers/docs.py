@@ -3,8 +3,9 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,7 +27,6 @@ _START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
-_REVALIDATE = {"Cache-Control": "no-cache"}
 
 
 def _swagger_ui() -> Path:
@@ -37,7 +37,7 @@ def _swagger_ui() -> Path:
     return Path(package.submodule_search_locations[0]) / "static"
 
 
-_SWAGGER_UI = _swagger_ui()
+_SWAGGER_UI = StaticFiles(directory=_swagger_ui())
 
 
 @router.get("/docs", response_class=HTMLResponse)
@@ -51,12 +51,18 @@ async def start() -> Response:
 
 
 @router.get("/docs/swagger-ui-bundle.js")
-async def script() -> Response:
-    return FileResponse(
-        _SWAGGER_UI / "swagger-ui-bundle.js", media_type="text/javascript", headers=_REVALIDATE
-    )
+async def script(request: Request) -> Response:
+    return await _file("swagger-ui-bundle.js", "text/javascript; charset=utf-8", request)
 
 
 @router.get("/docs/swagger-ui.css")
-async def style() -> Response:
-    return FileResponse(_SWAGGER_UI / "swagger-ui.css", media_type="text/css", headers=_REVALIDATE)
+async def style(request: Request) -> Response:
+    return await _file("swagger-ui.css", "text/css; charset=utf-8", request)
+
+
+async def _file(name: str, media_type: str, request: Request) -> Response:
+    """304 for who has it already."""
+    answer = await _SWAGGER_UI.get_response(name, request.scope)
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Content-Type"] = media_type
+    return answer

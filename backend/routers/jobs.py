@@ -1,6 +1,7 @@
 """An analysis apart from its connection: start it, ask for it, follow it, delete it."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,16 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend import openapi
 from backend.deps import AcceptedJob, OwnerDep, ServiceDep
-from backend.errors import JobCancelled, JobNotFound, LastEventIdInvalid
+from backend.errors import JobCancelled, JobNotFound, LastEventIdInvalid, StorageFull
 from backend.event_log import Line
 from backend.messages import error_message, negotiate
 from backend.sse import EventStream
 from backend.store import JobRecord, Status
+from backend.stored_document import StoredDocument, open_result
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
-_LARGEST_ID = 2**63
+_EVENT_NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 class AcceptedAnswer(BaseModel):
@@ -67,14 +69,15 @@ async def post_job(job: AcceptedJob, response: Response) -> AcceptedAnswer:
     "/{job_id}",
     summary="How it stands, with its result once it is done",
     response_model=JobAnswer,
-    responses=openapi.problems(JobNotFound),
+    responses=openapi.job_problems(),
 )
 async def get_job(job_id: str, request: Request, service: ServiceDep, owner: OwnerDep) -> Response:
     job = await service.jobs.find(job_id, owner)
-    result = await service.jobs.result(job.id) if job.status == "done" else b"null"
     position = service.jobs.position(job.id) if job.status == "queued" else None
-    body = _body(job, position, _error(job, request.headers.get("accept-language")), result)
-    return Response(body, media_type="application/json")
+    answer = _answer(job, position, _error(job, request.headers.get("accept-language")))
+    if job.status != "done":
+        return Response(answer + b"null}", media_type="application/json")
+    return StoredDocument(await open_result(service.jobs.files, job.id), answer, b"}")
 
 
 @router.get(
@@ -107,7 +110,7 @@ async def get_events(
     status_code=204,
     summary="Cancel it where it has not ended, and erase its photo and results",
     description=openapi.DELETE_DESCRIPTION,
-    responses=openapi.problems(JobNotFound),
+    responses=openapi.job_problems(StorageFull),
 )
 async def delete_job(job_id: str, service: ServiceDep, owner: OwnerDep) -> Response:
     try:
@@ -121,13 +124,14 @@ async def delete_job(job_id: str, service: ServiceDep, owner: OwnerDep) -> Respo
 def _event_number(last_event_id: str) -> int:
     if not last_event_id:
         return 0
-    if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) < _LARGEST_ID):
-        raise LastEventIdInvalid("Last-Event-ID takes the `id` of an event of this job.")
+    # Its length first: Python refuses to read a number of thousands of digits.
+    if not _EVENT_NUMBER.fullmatch(last_event_id):
+        raise LastEventIdInvalid
     return int(last_event_id)
 
 
-def _body(job: JobRecord, position: int | None, error: dict[str, str] | None, result: bytes) -> bytes:
-    """The result goes in as it lies on the disk: it may be a megabyte."""
+def _answer(job: JobRecord, position: int | None, error: dict[str, str] | None) -> bytes:
+    """A JobAnswer up to its result, which goes in as it lies on the disk."""
     answer = {
         "job_id": job.id,
         "status": job.status,
@@ -136,7 +140,7 @@ def _body(job: JobRecord, position: int | None, error: dict[str, str] | None, re
         "error": error,
     }
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    return text.encode()[:-1] + b',"result":' + result + b"}"
+    return text.encode()[:-1] + b',"result":'
 
 
 def _error(job: JobRecord, accept_language: str | None) -> dict[str, str] | None:

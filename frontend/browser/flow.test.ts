@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Network, startNetwork } from "./network";
 import { choose, explored, hangUp, type Phone, SAMPLES, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { ROOT, type Server, startServer } from "./server";
 
 let server: Server;
 let network: Network;
@@ -157,6 +157,22 @@ describe("from a photo to a shared wall", () => {
     }, bytes);
     await explored(page);
     expect(await page.locator(".outline").count()).toBeGreaterThan(10);
+    await phone.close();
+  });
+
+  it("sends a HEIC as it is where the browser cannot read it, and says what it finds", async () => {
+    const phone = await takePhone(network.url);
+    const { page } = phone;
+    await page.goto("/");
+    const before = network.seen.length;
+    await choose(page, join(ROOT, "tests/data/quarters.heic"));
+    await page.getByText("This browser cannot show the photo").waitFor();
+    await page.getByText("No two holds make a problem here.").waitFor();
+    const upload = network.seen.slice(before).find(({ method }) => method === "POST");
+    expect(upload?.body.includes("ftypheic")).toBe(true);
+    await phone.accessible("a photo that cannot be shown");
+    await phone.picture("not-shown");
+    expect(phone.complaints).toEqual([]);
     await phone.close();
   });
 

@@ -156,9 +156,27 @@ def test_what_a_stranger_needs_is_open(closed_server: Server, path: str) -> None
     assert closed_server.get(path).status_code == 200
 
 
+@pytest.mark.parametrize("ending", ["%0A", "%0D", "%00", "%0a%0a", "%E2%80%A8", "%20"])
+def test_no_path_is_another_by_a_character_at_its_end(closed_server: Server, ending: str) -> None:
+    """A pattern that ends with `$` matches before a line break too."""
+    paths = ["/metrics", "/api/health", "/docs", "/livez", "/", *sorted(WORK_PATHS)]
+    paths += [f"/api/jobs/x{rest}" for rest in ("", "/events", "/corrections")]
+    for path in paths:
+        for method in ("GET", "HEAD", "POST", "DELETE"):
+            answer = closed_server.request(method, path + ending, headers=_from("192.0.2.249"))
+            assert answer.status_code == 404, (method, path)
+    answer = closed_server.get("/metrics" + ending, headers={**_from("192.0.2.249"), **FIRST})
+    assert (answer.status_code, problem(answer)["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/docs/", "//metrics", "/.env", "/API/jobs"])
+def test_what_nobody_opened_is_shut(closed_server: Server, path: str) -> None:
+    assert closed_server.get(path, headers=_from(f"2001:db8:{next(_NETWORKS)}::")).status_code == 401
+
+
 def test_no_route_is_open_by_oversight(tmp_path: Path) -> None:
     routes = list(_routes(create_app(ServiceSettings(_env_file=None, data_dir=tmp_path))))
-    app_files = {route.path for route in page.page_router(page.DIST).routes}  # type: ignore[attr-defined]
+    app_files = {getattr(route, "path", "") for route in page.page_router(page.DIST).routes}
     assert {route.path for route in routes if not needs_key(route.path)} == OPEN | app_files
     uploads = {
         route.path for route in routes if "multipart/form-data" in str(getattr(route, "openapi_extra", None))

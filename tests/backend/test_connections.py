@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from backend import connections
 from backend.connections import Connection
-from tests.backend.server import Server, start
+from tests.backend.server import Server, problem, start
 
 _SMALL = """
 from backend import connections
@@ -128,6 +128,52 @@ def test_what_is_no_request_is_a_problem_as_every_error(small_server: Server, no
     assert b"content-security-policy: default-src 'none'" in head.lower()
     problem = json.loads(body)
     assert (problem["code"], problem["status"]) == ("bad_request", 400)
+
+
+_CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_nonsense_after_an_early_answer_only_ends_the_connection(small_server: Server) -> None:
+    with _connect(small_server) as connection:
+        connection.sendall(_CHUNKED)
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        connection.sendall(b"zzzz\r\n")
+        assert b"HTTP/1.1" not in _rest(connection)
+    assert small_server.get("/livez").status_code == 200
+    assert "Traceback" not in small_server.log()
+
+
+def test_nonsense_in_a_body_that_is_awaited_is_one_answer(server: Server) -> None:
+    before = server.log().count("Traceback")
+    head = _CHUNKED.replace(b"/nothing", b"/api/jobs")
+    form = b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    with _connect(server) as connection:
+        connection.sendall(head[:-2] + form + b"3\r\n--x\r\n")
+        time.sleep(0.3)
+        connection.sendall(b"zzzz\r\n")
+        assert _rest(connection).count(b"HTTP/1.1 400 ") == 1
+    server.wait_until_photos_are_gone()
+    assert server.log().count("Traceback") == before
+
+
+@pytest.mark.parametrize("field", ["X-Long", "Cookie"])
+def test_a_header_that_is_too_long_is_refused_though_it_comes_whole(server: Server, field: str) -> None:
+    answer = server.get("/livez", headers={field: "x" * 70_000})
+    assert (answer.status_code, problem(answer)["code"]) == (431, "request_header_fields_too_large")
+    assert server.get("/livez?" + "x" * 20_000).status_code == 431
+    assert server.get("/livez", headers={field: "x" * 15_000}).status_code == 200
+
+
+def test_nonsense_does_not_flood_the_log(server: Server) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    assert server.get("/livez", headers=upgrade).status_code == 200
+    with _connect(server) as connection:
+        connection.sendall(b"GET /\r\n\r\n")
+        _rest(connection)
+    assert "WebSocket" not in server.log()
+    assert "Unsupported upgrade" not in server.log()
+    assert "Invalid HTTP request" not in server.log()
 
 
 def test_the_bounds_are_those_of_phones_on_bad_wifi() -> None:

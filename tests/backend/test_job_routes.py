@@ -1,9 +1,11 @@
 """/api/jobs over HTTP."""
 
+import socket
 import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -91,11 +93,35 @@ def test_a_reader_who_has_everything_is_told_not_to_come_back(server: Server, jo
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-@pytest.mark.parametrize("last_id", ["-1", "one", "1.5", "٣", "9" * 40])
+@pytest.mark.parametrize("last_id", ["-1", "one", "1.5", "٣", "9" * 40, "1" * 4500])
 def test_a_last_event_id_that_is_none_is_refused(server: Server, job_id: str, last_id: str) -> None:
     headers = {"Last-Event-ID": last_id.encode()}
     answer = server.get(f"/api/jobs/{job_id}/events", headers=headers)
     assert (answer.status_code, problem(answer)["code"]) == (400, "last_event_id_invalid")
+
+
+def test_head_of_the_events_of_a_job_that_runs_ends_at_once(slow_server: Server, wall: bytes) -> None:
+    job_id = _posted(slow_server, wall)
+    address = urlsplit(slow_server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=2) as connection:
+        connection.sendall(f"HEAD /api/jobs/{job_id}/events HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        assert b"text/event-stream" in connection.recv(65536)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert b"HTTP/1.1 200 OK" in connection.recv(65536)
+    assert slow_server.get(f"/api/jobs/{job_id}").json()["status"] in ("queued", "running")
+    assert httpx.delete(f"{slow_server.url}/api/jobs/{job_id}", timeout=30).status_code == 204
+
+
+@pytest.mark.parametrize("number", ["1000", "9" * 19])
+def test_nor_is_one_that_no_event_has_had(
+    server: Server, slow_server: Server, job_id: str, wall: bytes, number: str
+) -> None:
+    _ended(server, job_id)
+    running = _posted(slow_server, wall)
+    for asked, name in ((server, job_id), (slow_server, running)):
+        answer = asked.get(f"/api/jobs/{name}/events", headers={"Last-Event-ID": number})
+        assert (answer.status_code, problem(answer)["code"]) == (400, "last_event_id_invalid")
+    httpx.delete(f"{slow_server.url}/api/jobs/{running}", timeout=30)
 
 
 @pytest.mark.parametrize("name", [str(uuid.uuid4()), "x", "..%2f..%2fetc", "%00", "0" * 5000])

@@ -19,6 +19,7 @@ from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
     JobNotFound,
+    LastEventIdInvalid,
     MemoryShort,
     QueueFull,
     ShuttingDown,
@@ -136,14 +137,16 @@ def test_every_reader_gets_every_event_once_from_where_it_left(tmp_path: Path) -
     async def test() -> None:
         async with _house(tmp_path, held=True) as house:
             job = await house.post()
-            live = [asyncio.create_task(house.events(job.id, after)) for after in (0, 0, 1, 2)]
+            live = [asyncio.create_task(house.events(job.id, 0)) for _ in range(2)]
             house.engine.go(1)
             await asyncio.sleep(0.05)
-            late = asyncio.create_task(house.events(job.id, 1))
+            late = [asyncio.create_task(house.events(job.id, after)) for after in (1, 2)]
             house.engine.go()
-            numbers = [[event["seq"] for event in await reader] for reader in (*live, late)]
-            assert numbers == [[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4], [3, 4], [2, 3, 4]]
+            numbers = [[event["seq"] for event in await reader] for reader in (*live, *late)]
+            assert numbers == [[1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4], [3, 4]]
             assert await house.events(job.id, 4) == []
+            with pytest.raises(LastEventIdInvalid):
+                await house.events(job.id, 5)
 
     _run(test)
 

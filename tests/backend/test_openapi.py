@@ -36,6 +36,14 @@ def test_the_docs_page_is_there(server: Server) -> None:
     assert "swagger-ui" in server.get("/docs").text
 
 
+@pytest.mark.parametrize("file", ["swagger-ui-bundle.js", "swagger-ui.css"])
+def test_who_has_the_files_of_the_docs_page_gets_them_once(server: Server, file: str) -> None:
+    first = server.get(f"/docs/{file}")
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    again = server.get(f"/docs/{file}", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_every_path_of_the_contract_is_described(description: Json) -> None:
     assert description["paths"].keys() == {
         "/api/analyze-stream",
@@ -87,12 +95,6 @@ def test_every_example_of_an_error_is_a_problem_of_its_status(description: Json)
                 assert (problem.code, str(problem.status)) == (code, status)
 
 
-def test_boulder_problems_and_problem_details_are_two_schemas(description: Json) -> None:
-    schemas = description["components"]["schemas"]
-    assert "color_name" in schemas["Problem"]["properties"]
-    assert "code" in schemas["ProblemDetails"]["properties"]
-
-
 def test_the_examples_are_true_to_their_models() -> None:
     Result.model_validate(RESULT_EXAMPLE)
     Health.model_validate(HEALTH_EXAMPLE)
@@ -119,4 +121,16 @@ def test_what_every_path_may_answer_is_said_once(description: Json) -> None:
 def test_the_upload_is_described(description: Json) -> None:
     for path in ("/api/analyze-stream", "/api/analyze", "/api/jobs"):
         content = description["paths"][path]["post"]["requestBody"]["content"]
-        assert content["multipart/form-data"]["schema"]["properties"].keys() == {"image", "wall_angle"}
+        schema = content["multipart/form-data"]["schema"]
+        assert schema["properties"].keys() == {"image", "file", "wall_angle"}
+        assert schema["oneOf"] == [{"required": ["image"]}, {"required": ["file"]}]
+
+
+def test_whatever_looks_for_a_job_may_find_the_store_shut(description: Json) -> None:
+    looked_up = [operations for path, operations in description["paths"].items() if "{job_id}" in path]
+    assert len(looked_up) == 3
+    for operations in looked_up:
+        for operation in operations.values():
+            examples = operation["responses"]["503"]["content"]["application/problem+json"]["examples"]
+            assert "storage_unavailable" in examples
+    assert "507" in description["paths"]["/api/jobs/{job_id}"]["delete"]["responses"]

@@ -176,6 +176,11 @@ def test_all_that_brings_work_is_counted_together(guarded_server: Server) -> Non
     assert [_post(guarded_server, "192.0.2.2", path).status_code for path in paths] == [503, 503, 429]
 
 
+def test_a_line_break_behind_the_path_brings_nothing(guarded_server: Server) -> None:
+    """The router would have taken it, and the limit would not have known it."""
+    assert [_post(guarded_server, "192.0.2.5", "/api/jobs%0A").status_code for _ in range(4)] == [404] * 4
+
+
 def test_what_brings_none_is_not_counted(guarded_server: Server) -> None:
     with httpx.Client(
         verify=False, base_url=guarded_server.url, headers={"X-Forwarded-For": "192.0.2.3"}

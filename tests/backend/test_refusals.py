@@ -76,6 +76,13 @@ def test_two_photos_are_refused(server: Server, wall: bytes) -> None:
     assert (answer.status_code, problem(answer)["code"]) == (400, "upload_malformed")
 
 
+@pytest.mark.parametrize("second", ["ab", "slab", ""])
+def test_two_wall_angles_are_refused_and_never_joined(server: Server, wall: bytes, second: str) -> None:
+    files = [("wall_angle", (None, "sl")), ("wall_angle", (None, second)), ("image", ("photo", wall))]
+    answer = _post(server, files=files)
+    assert (answer.status_code, problem(answer)["code"]) == (400, "upload_malformed")
+
+
 @pytest.mark.parametrize("wall_angle", ["roof", "SLAB", "slab overhang", "x" * 5000])
 def test_an_unknown_wall_angle_is_refused(server: Server, wall: bytes, wall_angle: str) -> None:
     answer = server.post(wall, data={"wall_angle": wall_angle})

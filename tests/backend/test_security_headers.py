@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend.routers import page
 from backend.security_headers import API_POLICY, PAGE_POLICY
 from tests.backend.conftest import KEYS
 from tests.backend.server import Server
@@ -42,7 +43,8 @@ def _assert_stamped(answer: httpx.Response) -> None:
         ("HEAD", "/api/health", 200),
         ("GET", "/openapi.json", 200),
         ("GET", "/api/jobs/x", 401),
-        ("GET", "/nothing", 404),
+        ("GET", "/nothing", 401),
+        ("GET", "/nothing%0A", 404),
         ("PATCH", "/livez", 405),
         ("POST", "/api/jobs", 401),
     ],
@@ -79,6 +81,11 @@ def test_a_page_runs_nothing_but_ours(server: Server, path: str) -> None:
     assert "unsafe" not in PAGE_POLICY
 
 
+_PAGE_PARTS = ("text/javascript", "text/css", "application/manifest+json", "image/")
+_FRONT_DOOR = "Take a photo" if (page.DIST / "index.html").is_file() else "how to call it"
+"""With the app built, or without."""
+
+
 class _Resources(HTMLParser):
     """What a page loads, and what it brings inline."""
 
@@ -105,7 +112,7 @@ def test_a_page_needs_no_other_origin_and_brings_nothing_inline(server: Server, 
         answer = httpx.get(httpx.URL(server.url + path).join(load), verify=False)
         assert answer.status_code == 200
         assert str(answer.url).startswith(server.url)
-        assert answer.headers["content-type"].startswith(("text/javascript", "text/css"))
+        assert answer.headers["content-type"].startswith(_PAGE_PARTS)
 
 
 needs_chromium = pytest.mark.skipif(
@@ -115,7 +122,7 @@ needs_chromium = pytest.mark.skipif(
 
 @needs_chromium
 @pytest.mark.parametrize(
-    ("path", "shown"), [("/", "how to call it"), ("/docs", "Analyse a photo, stage by stage")]
+    ("path", "shown"), [("/", _FRONT_DOOR), ("/docs", "Analyse a photo, stage by stage")]
 )
 def test_a_browser_shows_the_page_and_refuses_nothing(
     server: Server, tmp_path: Path, path: str, shown: str

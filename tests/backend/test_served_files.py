@@ -73,8 +73,8 @@ IDS = [
     "%2e" * 1000,
     "'%20OR%201=1--",
     "${jndi:ldap:x}",
-    "00000000-0000-0000-0000-000000000000",
 ]
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.mark.parametrize("job_id", IDS, ids=lambda job_id: job_id[:30])
@@ -87,6 +87,16 @@ def test_an_id_that_is_none_is_404_and_leads_to_no_file(
         assert status == 404, body
         assert '"code":"job_not_found"' in body or '"code":"not_found"' in body
     assert seen.read_text().splitlines()[before:] == []
+
+
+def test_an_id_of_the_right_form_leads_to_its_own_folders_at_most(watched_server: Server, seen: Path) -> None:
+    before = len(seen.read_text().splitlines())
+    for method, rest in (("GET", ""), ("GET", "/events"), ("DELETE", "")):
+        assert _raw_get(watched_server, f"/api/jobs/{NOBODYS}{rest}", method)[0] == 404
+    data_dir = watched_server.data_dir
+    its_own = tuple(f"open '{data_dir / folder / NOBODYS}/" for folder in ("jobs", "corrections"))
+    for line in seen.read_text().splitlines()[before:]:
+        assert line.startswith(its_own)
 
 
 @pytest.mark.parametrize(

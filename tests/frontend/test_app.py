@@ -11,8 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FRONTEND = ROOT / "frontend"
 _NPM = "npm is missing: install Node.js 20.19 or newer"
-_BROWSER = ("chromium", "fonts-noto-cjk")
-_INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", *_BROWSER)
+_BROWSER = "run as root: apt-get install --no-install-recommends chromium fonts-noto-cjk"
 
 
 @pytest.fixture(scope="session")
@@ -34,24 +33,14 @@ def built(npm: str) -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Debian's, with a font that has Hangul: without it Korean pictures show boxes."""
-    if not _chromium() or not _has_hangul():
-        assert os.geteuid() == 0, f"run as root: apt-get update && {' '.join(_INSTALL)}"
-        for command in (("apt-get", "update"), _INSTALL):
-            subprocess.run(command, check=True, capture_output=True, text=True)
-    found = _chromium()
-    assert found
-    assert _has_hangul()
+    found = shutil.which("chromium")
+    fonts = (
+        shutil.which("fc-list")
+        and subprocess.run(["fc-list", ":lang=ko"], capture_output=True, text=True).stdout.strip()
+    )
+    assert found, _BROWSER
+    assert fonts, _BROWSER
     return found
-
-
-def _chromium() -> str | None:
-    return shutil.which("chromium")
-
-
-def _has_hangul() -> bool:
-    if not shutil.which("fc-list"):
-        return False
-    return bool(subprocess.run(["fc-list", ":lang=ko"], capture_output=True, text=True).stdout.strip())
 
 
 def _run(npm: str, *arguments: str, **more: str) -> str:

@@ -213,7 +213,7 @@ def test_any_prepared_clip_is_judged_on_named_crops(
     assert np.sum(written["confusion"]) == written["counts"]["wall.holds"]
     (prepared / "model.ort").write_bytes(b"no model")
     assert run(one_wall, "--clip", "ViT-B/16") == 1  # and no other CLIP in its place
-    assert "does not match its manifest" in capsys.readouterr().err
+    assert "is not the file that its manifest describes" in capsys.readouterr().err
 
 
 def _cut_named_crops(data: Path) -> None:

@@ -937,12 +937,17 @@ export interface operations {
                 "multipart/form-data": {
                     /**
                      * Format: binary
-                     * @description JPEG, PNG, WebP, HEIC or AVIF; also accepted as `file`
+                     * @description JPEG, PNG, WebP, HEIC or AVIF
                      */
-                    image: string;
+                    image?: string;
+                    /**
+                     * Format: binary
+                     * @description the same under the name that many clients send
+                     */
+                    file?: string;
                     /** @enum {string} */
                     wall_angle?: "slab" | "face" | "overhang";
-                };
+                } & (unknown | unknown);
             };
         };
         responses: {
@@ -1016,7 +1021,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The disk cannot be used now */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1051,12 +1056,17 @@ export interface operations {
                 "multipart/form-data": {
                     /**
                      * Format: binary
-                     * @description JPEG, PNG, WebP, HEIC or AVIF; also accepted as `file`
+                     * @description JPEG, PNG, WebP, HEIC or AVIF
                      */
-                    image: string;
+                    image?: string;
+                    /**
+                     * Format: binary
+                     * @description the same under the name that many clients send
+                     */
+                    file?: string;
                     /** @enum {string} */
                     wall_angle?: "slab" | "face" | "overhang";
-                };
+                } & (unknown | unknown);
             };
         };
         responses: {
@@ -1241,7 +1251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored; The analysis took too long */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The disk cannot be used now; The analysis took too long */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1276,12 +1286,17 @@ export interface operations {
                 "multipart/form-data": {
                     /**
                      * Format: binary
-                     * @description JPEG, PNG, WebP, HEIC or AVIF; also accepted as `file`
+                     * @description JPEG, PNG, WebP, HEIC or AVIF
                      */
-                    image: string;
+                    image?: string;
+                    /**
+                     * Format: binary
+                     * @description the same under the name that many clients send
+                     */
+                    file?: string;
                     /** @enum {string} */
                     wall_angle?: "slab" | "face" | "overhang";
-                };
+                } & (unknown | unknown);
             };
         };
         responses: {
@@ -1348,7 +1363,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The photo cannot be stored */
+            /** @description Not ready; The queue is full; The server is short of memory; Shutting down; The disk cannot be used now */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1406,6 +1421,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
+            /** @description The disk cannot be used now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
         };
     };
     delete_job_api_jobs__job_id__delete: {
@@ -1437,6 +1461,24 @@ export interface operations {
             };
             /** @description Internal error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The disk cannot be used now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The disk is full */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1512,6 +1554,15 @@ export interface operations {
             };
             /** @description Internal error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The disk cannot be used now */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1596,6 +1647,15 @@ export interface operations {
             };
             /** @description Internal error */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDetails"];
+                };
+            };
+            /** @description The disk cannot be used now */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1771,7 +1831,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemDetails"];
                 };
             };
-            /** @description The queue is full; The photo cannot be stored */
+            /** @description The queue is full; The disk cannot be used now */
             503: {
                 headers: {
                     [name: string]: unknown;

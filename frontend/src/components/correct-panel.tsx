@@ -13,8 +13,11 @@ interface Properties {
   text: Catalogue;
   timeline: Timeline<Correction>;
   sent: boolean;
+  /** Whether the photo may be trained on; null where this server keeps none. */
+  share: boolean | null;
   drawing: boolean;
   onCorrect: (correction: Correction) => void;
+  onShare: (share: boolean) => void;
   onUndo: () => void;
   onRedo: () => void;
   onDraw: (drawing: boolean) => void;
@@ -51,7 +54,7 @@ export function CorrectPanel(properties: Properties): JSX.Element {
   );
 }
 
-function Drawing({ text, drawing, onDraw, onDrawMiddle }: Properties): JSX.Element {
+function Drawing({ text, drawing, share, onDraw, onDrawMiddle, onShare }: Properties): JSX.Element {
   return (
     <div class="draw-panel">
       <p class="dim">{drawing ? text.correct.drawing : text.correct.hint}</p>
@@ -66,6 +69,16 @@ function Drawing({ text, drawing, onDraw, onDrawMiddle }: Properties): JSX.Eleme
           {drawing ? text.correct.stopDrawing : text.correct.draw}
         </button>
       </div>
+      {share !== null && (
+        <label class="consent">
+          <input
+            type="checkbox"
+            checked={share}
+            onChange={({ currentTarget }) => onShare(currentTarget.checked)}
+          />
+          <span>{text.correct.share}</span>
+        </label>
+      )}
     </div>
   );
 }

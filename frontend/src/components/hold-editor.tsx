@@ -55,12 +55,14 @@ export function HoldEditor(properties: Properties): JSX.Element {
         value={hold.kind}
         onChange={(kind) => onCorrect({ op: "set_kind", hold_id, kind })}
       />
-      <Segmented
-        label={text.hold.marks}
-        options={tags.map((value) => ({ value, label: text.hold.tags[value] }))}
-        value={hold.tag ?? "none"}
-        onChange={(tag) => onCorrect({ op: "set_tag", hold_id, tag: tag === "none" ? null : tag })}
-      />
+      {hold.problemId !== null && (
+        <Segmented
+          label={text.hold.marks}
+          options={tags.map((value) => ({ value, label: text.hold.tags[value] }))}
+          value={hold.tag ?? "none"}
+          onChange={(tag) => onCorrect({ op: "set_tag", hold_id, tag: tag === "none" ? null : tag })}
+        />
+      )}
       <button type="button" class="button danger" onClick={() => onCorrect({ op: "delete", hold_id })}>
         <Icon name="trash" size={20} />
         {text.correct.remove}

@@ -18,7 +18,8 @@ export function MemoryChart({ memory, history, text }: Properties): JSX.Element 
   const top = limit <= peak * 4 ? limit : peak * 1.25;
   const y = (mb: number): number => HEIGHT - (Math.min(mb, top) / top) * HEIGHT;
   const step = WIDTH / Math.max(1, history.length - 1);
-  const line = history.map((mb, index) => `${(index * step).toFixed(1)} ${y(mb).toFixed(1)}`).join("L");
+  const shown = history.length === 1 ? [...history, ...history] : history;
+  const line = shown.map((mb, index) => `${(index * step).toFixed(1)} ${y(mb).toFixed(1)}`).join("L");
   const label = text.status.chart(fixed(Math.min(...history)), fixed(Math.max(...history)));
   return (
     <section class="group">

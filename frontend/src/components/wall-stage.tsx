@@ -19,6 +19,8 @@ interface Properties {
   onKey: (key: string) => boolean;
   /** CSS pixels of a photo pixel, whenever the view has come to rest. */
   onSettle: (scale: number) => void;
+  /** This browser cannot show the photo. */
+  onUnreadable: () => void;
   /** Present while one finger draws. */
   onStroke?: Meaning["stroke"] | undefined;
 }
@@ -89,7 +91,15 @@ export function WallStage(properties: Properties): JSX.Element {
       }}
     >
       {photoUrl !== null && (
-        <img ref={photo} class="stage-photo" src={photoUrl} width={size.width} height={size.height} alt="" />
+        <img
+          ref={photo}
+          class="stage-photo"
+          src={photoUrl}
+          width={size.width}
+          height={size.height}
+          alt=""
+          onError={properties.onUnreadable}
+        />
       )}
       <svg class="stage-overlay" aria-hidden="true">
         <g ref={layer}>{children}</g>

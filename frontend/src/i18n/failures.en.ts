@@ -65,18 +65,17 @@ export const failures: Failures = {
     what: "The server made a mistake",
     next: "Try again. If it stays, tell the owner of this server.",
   },
-  corrections_not_found: { what: "Nothing has been corrected here", next: "Correct a hold first." },
-  corrections_too_many_bytes: {
-    what: "There are too many corrections",
-    next: "They stay on this phone. Draw with fewer points, or correct less at once.",
-  },
-  memory_short: {
-    what: "The server is short of memory right now",
-    next: "Something else runs beside it. Wait a moment, then try again.",
-  },
   corrections_invalid: {
     what: "The corrections do not fit the result",
     next: "They stay on this phone. Reload the app to get its newest version.",
+  },
+  corrections_not_found: {
+    what: "There are no corrections",
+    next: "Nothing is lost: they are on this phone.",
+  },
+  corrections_too_many_bytes: {
+    what: "There are too many corrections",
+    next: "They stay on this phone. Draw holds with fewer points.",
   },
   job_crashed: {
     what: "The server cannot cope with this photo",
@@ -92,6 +91,10 @@ export const failures: Failures = {
     next: "The server may be busy. Try again, or with fewer holds in the picture.",
   },
   last_event_id_invalid: { what: "The app and the server lost each other", next: "Send the photo again." },
+  memory_short: {
+    what: "The server is short of memory",
+    next: "It frees some as soon as it can. We keep trying.",
+  },
   not_ready: { what: "The server is still starting", next: "Its models are loading. We go on by ourselves." },
   photo_corrupt: { what: "This photo is damaged", next: "Choose another, or take a new one." },
   photo_empty: {

@@ -42,18 +42,14 @@ export const failures: Failures = {
     what: "서버에서 오류가 났어요",
     next: "다시 시도해 주세요. 계속되면 서버 주인에게 알려 주세요.",
   },
-  corrections_not_found: { what: "아직 수정한 내용이 없어요", next: "먼저 홀드를 수정해 주세요." },
-  corrections_too_many_bytes: {
-    what: "수정한 내용이 너무 많아요",
-    next: "이 휴대폰에는 그대로 남아 있어요. 한 번에 조금씩만 수정해 주세요.",
-  },
-  memory_short: {
-    what: "지금 서버 메모리가 부족해요",
-    next: "서버에서 다른 작업이 돌고 있어요. 잠시 후 다시 시도해 주세요.",
-  },
   corrections_invalid: {
     what: "고친 내용이 결과와 맞지 않아요",
     next: "휴대폰에는 남아 있어요. 앱을 새로고침해 최신 버전으로 바꿔 주세요.",
+  },
+  corrections_not_found: { what: "고친 내용이 없어요", next: "휴대폰에는 그대로 있어요." },
+  corrections_too_many_bytes: {
+    what: "고친 내용이 너무 많아요",
+    next: "휴대폰에는 남아 있어요. 홀드를 더 단순하게 그려 주세요.",
   },
   job_crashed: {
     what: "서버가 이 사진을 감당하지 못해요",
@@ -69,6 +65,7 @@ export const failures: Failures = {
     next: "서버가 바쁜 것 같아요. 다시 시도하거나 홀드가 적게 나오도록 찍어 주세요.",
   },
   last_event_id_invalid: { what: "앱과 서버가 서로를 놓쳤어요", next: "사진을 다시 보내 주세요." },
+  memory_short: { what: "서버 메모리가 부족해요", next: "여유가 생기는 대로 시작해요. 계속 시도할게요." },
   not_ready: { what: "서버가 아직 준비 중이에요", next: "모델을 불러오고 있어요. 알아서 이어갈게요." },
   photo_corrupt: { what: "사진이 손상됐어요", next: "다른 사진을 고르거나 새로 찍어 주세요." },
   photo_empty: {

@@ -153,43 +153,52 @@ describe("a new hold's id", () => {
 });
 
 describe("what the service is sent", () => {
-  const sent = (...corrections: Correction[]): ReturnType<typeof asSent> => asSent(FOUND, corrections, false);
-
-  it("is nothing where all was undone by hand", () => {
-    const back = sent(
-      { op: "set_color", hold_id: 4, color: "mint" },
-      { op: "set_color", hold_id: 4, color: "red" },
+  it("is the difference, not how it came about", () => {
+    const sent = asSent(
+      FOUND,
+      [
+        { op: "set_color", hold_id: 4, color: "mint" },
+        { op: "set_color", hold_id: 4, color: "lime" },
+        { op: "set_kind", hold_id: 2, kind: "volume" },
+        { op: "set_kind", hold_id: 2, kind: "hold" },
+        { op: "delete", hold_id: 3 },
+        { op: "set_problem", hold_id: 1, problem_id: null },
+      ],
+      true,
     );
-    expect(back).toEqual({ holds: [], added: [], problems: [], share: false });
-  });
-
-  it("names what became of each hold, however often it was changed", () => {
-    expect(
-      sent(
-        { op: "delete", hold_id: 2 },
-        { op: "set_kind", hold_id: 4, kind: "volume" },
-        { op: "set_problem", hold_id: 4, problem_id: null },
-      ).holds,
-    ).toEqual([
-      { id: 2, deleted: true },
-      { id: 4, deleted: false, kind: "volume", problem: 0 },
+    expect(sent.holds).toEqual([
+      { id: 1, deleted: false, problem: 0 },
+      { id: 3, deleted: true },
+      { id: 4, deleted: false, color: "lime" },
     ]);
+    expect(sent.share).toBe(true);
   });
 
-  it("tells a problem's ends where they changed, drawn holds by their place among the drawn", () => {
-    const drawn = { op: "add", contour: DRAWN, color: "red", kind: "hold", problem_id: 1 } as const;
-    const { added, problems } = sent(
-      { ...drawn, hold_id: 5 },
-      { op: "delete", hold_id: 5 },
-      { ...drawn, hold_id: 6 },
-      { op: "set_tag", hold_id: 6, tag: "top" },
-      { op: "set_tag", hold_id: 3, tag: null },
+  it("names drawn holds by their place, and leaves out those that were deleted again", () => {
+    const draw = (hold_id: number): Correction => ({
+      op: "add",
+      hold_id,
+      contour: DRAWN,
+      color: "red",
+      kind: "hold",
+      problem_id: 1,
+    });
+    const sent = asSent(
+      FOUND,
+      [
+        draw(5),
+        draw(6),
+        { op: "delete", hold_id: 5 },
+        { op: "set_tag", hold_id: 6, tag: "top" },
+        { op: "set_tag", hold_id: 3, tag: null },
+      ],
+      false,
     );
-    expect(added).toEqual([{ contour: DRAWN, color: "red", kind: "hold", problem: 1 }]);
-    expect(problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
+    expect(sent.added).toHaveLength(1);
+    expect(sent.problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
   });
 
-  it("says whether it may be kept", () => {
-    expect(asSent(FOUND, [], true).share).toBe(true);
+  it("is nothing where nothing was changed", () => {
+    expect(asSent(FOUND, [], false)).toEqual({ holds: [], added: [], problems: [], share: false });
   });
 });

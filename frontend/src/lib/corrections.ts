@@ -31,9 +31,6 @@ export interface Wall {
   readonly problems: readonly SeenProblem[];
 }
 
-/** How the service says that a hold belongs to no problem: null is "as it was". */
-const NO_PROBLEM = 0;
-
 /** The part of a result that corrections change. */
 export type Found = Pick<Result, "image_width" | "image_height" | "hold_data" | "problems">;
 
@@ -149,49 +146,51 @@ function same(some: readonly number[], others: readonly number[]): boolean {
   return some.length === others.length && some.every((id) => others.includes(id));
 }
 
-/** As the service takes them: how the wall differs from the result, whichever way it came to that. */
+/**
+ * As the service takes them: the whole difference between the result and the wall, not how it came about. The types
+ * check that both speak of the same.
+ */
 export function asSent(result: Found, corrections: readonly Correction[], share: boolean): SentCorrections {
   const wall = correct(result, corrections);
-  const byHand = wall.holds.filter(({ drawn: added }) => added);
-  const left = new Map(wall.holds.map((hold) => [hold.id, hold]));
-  const reference = (id: number): number | string => {
-    const place = byHand.findIndex((hold) => hold.id === id);
-    return place < 0 ? id : `a${String(place)}`;
+  const after = new Map(wall.holds.map((hold) => [hold.id, hold]));
+  const added = wall.holds.filter(({ drawn: byHand }) => byHand);
+  const recoloured = new Set(
+    corrections.filter(({ op }) => op === "set_color").map(({ hold_id }) => hold_id),
+  );
+  const nameOf = (id: number): number | string => {
+    const place = added.findIndex((hold) => hold.id === id);
+    return place < 0 ? id : `a${place}`;
   };
   return {
-    holds: result.hold_data.flatMap((found) => difference(result.problems, found, left.get(found.id))),
-    added: byHand.map(({ contour, individual_color, kind, problemId }) => ({
-      contour,
-      color: individual_color,
+    holds: result.hold_data.flatMap((before) => {
+      const change = difference(before, after.get(before.id), recoloured, result.problems);
+      return change === null ? [] : [change];
+    }),
+    added: added.map(({ contour, individual_color: color, kind, problemId }) => ({
+      contour: contour.map(([x, y]): [number, number] => [x, y]),
+      color,
       kind,
       problem: problemId,
     })),
     problems: wall.problems
-      .filter((problem) => problem.changed && hasOtherEnds(problem, result.problems))
-      .map(({ id, start_ids, top_ids }) => ({
-        id,
-        start: start_ids.map(reference),
-        top: top_ids.map(reference),
-      })),
+      .filter(({ changed }) => changed)
+      .map(({ id, start_ids, top_ids }) => ({ id, start: start_ids.map(nameOf), top: top_ids.map(nameOf) })),
     share,
   };
 }
 
+/** What to say of a hold; null where nothing was changed. */
 function difference(
+  before: Hold,
+  now: SeenHold | undefined,
+  recoloured: ReadonlySet<number>,
   problems: readonly Problem[],
-  found: Hold,
-  left: SeenHold | undefined,
-): SentCorrections["holds"] {
-  if (left === undefined) return [{ id: found.id, deleted: true }];
+): SentCorrections["holds"][number] | null {
+  if (now === undefined) return { id: before.id, deleted: true };
   const change = {
-    ...(left.individual_color !== found.individual_color && { color: left.individual_color }),
-    ...(left.kind !== found.kind && { kind: left.kind }),
-    ...(left.problemId !== problemOf(problems, found.id) && { problem: left.problemId ?? NO_PROBLEM }),
+    ...(recoloured.has(before.id) && { color: now.individual_color }),
+    ...(now.kind !== before.kind && { kind: now.kind }),
+    ...(now.problemId !== problemOf(problems, before.id) && { problem: now.problemId ?? 0 }),
   };
-  return Object.keys(change).length === 0 ? [] : [{ id: found.id, deleted: false, ...change }];
-}
-
-function hasOtherEnds(problem: Problem, before: readonly Problem[]): boolean {
-  const was = before.find(({ id }) => id === problem.id);
-  return was === undefined || !same(problem.start_ids, was.start_ids) || !same(problem.top_ids, was.top_ids);
+  return Object.keys(change).length === 0 ? null : { id: before.id, deleted: false, ...change };
 }

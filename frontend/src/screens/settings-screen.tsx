@@ -2,17 +2,14 @@ import type { JSX } from "preact";
 import { Icon } from "../components/icon";
 import { KeyField } from "../components/key-field";
 import { Segmented } from "../components/segmented";
-import { ShareChoice } from "../components/share-choice";
 import { LANGUAGE_NAMES, LANGUAGES } from "../i18n";
 import { useApp, useSelect, useText } from "../state/context";
 import { THEMES } from "../state/settings";
-import { useKeepsCorrections } from "./use-keeps-corrections";
 
 export function SettingsScreen(): JSX.Element {
   const { change, notify } = useApp();
   const text = useText();
   const settings = useSelect((state) => state.settings);
-  const keepsCorrections = useKeepsCorrections();
   return (
     <main id="main" class="screen settings" tabIndex={-1}>
       <h1>{text.settings.title}</h1>
@@ -40,9 +37,6 @@ export function SettingsScreen(): JSX.Element {
           }}
         />
       </section>
-      {keepsCorrections && (
-        <ShareChoice share={settings.share} text={text} onChange={(share) => change({ share })} />
-      )}
       <section class="group">
         <h2>{text.settings.about}</h2>
         <ul class="rows">

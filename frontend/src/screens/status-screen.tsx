@@ -10,7 +10,6 @@ import { sentenceOf } from "../i18n";
 import { pause } from "../lib/backoff";
 import { identityOf } from "../state/app";
 import { useApp, useText } from "../state/context";
-import { useLastTimings } from "./use-last-timings";
 
 const EVERY_MS = 2000;
 const KEPT_SAMPLES = 90;
@@ -19,7 +18,6 @@ const KEPT_SAMPLES = 90;
 export function StatusScreen(): JSX.Element {
   const text = useText();
   const { health, failure, history } = useHealth();
-  const timings = useLastTimings();
   return (
     <main id="main" class="screen status" tabIndex={-1}>
       <header class="title-row">
@@ -38,7 +36,10 @@ export function StatusScreen(): JSX.Element {
         <>
           <section class={`group state ${health.status}`}>
             <h2>{text.status.states[health.status]}</h2>
-            <p class="dim">{health.error_reason ?? text.settings.version(health.version)}</p>
+            <p class="dim">
+              {health.error_reason ??
+                `${text.settings.version(health.version)} · ${text.status.uptime(health.uptime_s / 60)}`}
+            </p>
           </section>
           <MemoryChart memory={health.memory} history={history} text={text} />
           <section class="group">
@@ -63,9 +64,9 @@ export function StatusScreen(): JSX.Element {
               ))}
             </ul>
           </section>
+          <StageTimes timings={health.timings_ms} text={text} />
         </>
       )}
-      <StageTimes timings={timings} text={text} />
     </main>
   );
 }

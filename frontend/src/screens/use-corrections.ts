@@ -27,7 +27,7 @@ export function useCorrections(
   const turn = (next: Timeline<Correction>): void => {
     if (next === timeline) return;
     setUndone(next.undone);
-    corrector.change(id, next.done);
+    corrector.change(id, { corrections: next.done });
   };
   const correct = (correction: Correction): void => turn(act(timeline, correction));
   return {

@@ -17,6 +17,8 @@ export interface Drawing {
 
 /** CSS pixels: what is drawn smaller was not meant. */
 const LEAST_SIDE = 14;
+/** Of the photo: nothing on a wall is larger, and the service takes no more. */
+const MOST_SHARE = 0.5;
 const CORNERS = 16;
 /** The service takes no longer outline. */
 const MOST_POINTS = 200;
@@ -26,7 +28,7 @@ export function useDrawing(
   camera: RefObject<Camera | null>,
   size: Size,
   onDrawn: (contour: readonly Point[]) => void,
-  onTooSmall: () => void,
+  onUnfit: (how: "small" | "large") => void,
 ): Drawing {
   const [active, setActive] = useState(false);
   const [points, setPoints] = useState<readonly Point[]>([]);
@@ -40,7 +42,11 @@ export function useDrawing(
   const finish = (contour: readonly Point[]): void => {
     const scale = camera.current?.view.scale ?? 1;
     if (contour.length < 3 || Math.sqrt(area(contour)) * scale < LEAST_SIDE) {
-      onTooSmall();
+      onUnfit("small");
+      return;
+    }
+    if (area(contour) > MOST_SHARE * size.width * size.height) {
+      onUnfit("large");
       return;
     }
     setActive(false);

@@ -3,16 +3,15 @@ import { getHealth } from "../api/client";
 import { identityOf } from "../state/app";
 import { useApp } from "../state/context";
 
-/** Whether the server keeps corrected photos of those who allow it; false while it is not known. */
+/** Whether the owner of the server keeps corrected photos for training: then the person is asked. */
 export function useKeepsCorrections(): boolean {
   const { store } = useApp();
   const [keeps, setKeeps] = useState(false);
   useEffect(() => {
     const control = new AbortController();
-    getHealth(control.signal, identityOf(store.get())).then(
-      (health) => setKeeps(health.keeps_corrections),
-      () => undefined,
-    );
+    getHealth(control.signal, identityOf(store.get()))
+      .then((health) => setKeeps(health.keeps_corrections))
+      .catch(() => undefined); // Without a network nobody can be asked.
     return () => control.abort();
   }, [store]);
   return keeps;

@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Point } from "../api/types";
 import type { Camera } from "../lib/camera";
 import type { SeenHold, Wall } from "../lib/corrections";
@@ -19,6 +19,8 @@ export interface Selection {
   escape: () => void;
 }
 
+const PANEL_GROWS_MS = 600;
+
 export function useSelection(
   wall: Wall | null,
   camera: RefObject<Camera | null>,
@@ -26,20 +28,28 @@ export function useSelection(
 ): Selection {
   const [holdId, select] = useState<number | null>(null);
   const [problem, setProblem] = useState<number | null>(null);
+  const chosenAt = useRef(0);
   const holds = wall?.holds ?? [];
 
   const choose = (chosen: number | null): void => {
     setProblem(chosen);
     select(null);
-    const box = boxOf(holds.filter((hold) => hold.problemId === chosen));
-    if (chosen === null || box === null) camera.current?.showAll();
-    else camera.current?.showBox(box, 0.86);
+    chosenAt.current = Date.now();
+    if (chosen === null) camera.current?.showAll();
   };
   const selectHold = (chosen: number | null): void => {
     select(chosen);
     const hold = holds.find(({ id }) => id === chosen);
     if (hold !== undefined && hold.problemId !== problem) setProblem(null);
   };
+  // Again while the panel grows to tell of it; later the view is the person's.
+  useEffect(() => {
+    const box = boxOf(holds.filter((hold) => hold.problemId === problem));
+    if (problem === null || box === null || Date.now() - chosenAt.current > PANEL_GROWS_MS) return;
+    camera.current?.showBox(box, 0.86);
+    // Corrections move no camera.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [problem, covered, camera]);
   const hold = holds.find(({ id }) => id === holdId) ?? null;
   // Again when the panel grows: it must not cover what it tells of.
   useEffect(() => {

@@ -9,6 +9,7 @@ import type { Entry, Findings } from "../state/entry";
 import { go } from "../state/route";
 import type { Corrections } from "./use-corrections";
 import type { Drawing } from "./use-drawing";
+import { useKeepsCorrections } from "./use-keeps-corrections";
 import type { Selection } from "./use-selection";
 
 interface Properties {
@@ -87,13 +88,17 @@ function Exploring(
 
 function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
   const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  const { corrector } = useApp();
+  const keeps = useKeepsCorrections();
   return (
     <CorrectPanel
       {...{ wall, photoUrl }}
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={!entry.unsent}
+      sent={entry.delivery === "sent"}
+      share={keeps ? entry.share : null}
+      onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
       onCorrect={corrections.correct}
       onUndo={corrections.undo}

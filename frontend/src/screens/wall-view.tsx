@@ -37,13 +37,15 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const [dialog, setDialog] = useState<"share" | "remove" | null>(null);
   const { panel, covered } = useCovered();
   const wall = useWall(entry, findings);
-  const photoUrl = usePhotoUrl(photo);
+  const [unreadable, setUnreadable] = useState<Blob | null>(null);
+  // Such as a HEIC in most browsers: the server can read it, and holds are drawn on nothing.
+  const photoUrl = usePhotoUrl(photo === unreadable ? null : photo);
   const size = useNaturalSize(photoUrl, wall ?? entry.size);
   const selection = useSelection(wall, camera, covered);
   const corrections = useCorrections(entry.id, entry.corrections, findings.result);
   const onDrawn = (contour: Parameters<typeof corrections.draw>[0]): void =>
     selection.select(corrections.draw(contour, selection.problem));
-  const drawing = useDrawing(camera, size, onDrawn, () => notify(text.correct.tooSmall));
+  const drawing = useDrawing(camera, size, onDrawn, (how) => notify(text.correct.unfit[how]));
   const exportAs = useExports(entry, photo, wall, findings);
 
   const done = entry.status === "done" && findings.result !== null;
@@ -77,6 +79,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         onTap={done ? selection.tap : () => undefined}
         onKey={keyed}
         onSettle={(at) => setScale(roughly(at))}
+        onUnreadable={() => setUnreadable(photo)}
         onStroke={mode === "correct" && drawing.active ? drawing.stroke : undefined}
       >
         {wall !== null && (
@@ -89,9 +92,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         )}
         {drawing.points.length > 0 && <DrawnStroke points={drawing.points} />}
       </WallStage>
-      {photo !== null && entry.prepared && entry.size === null && (
-        <p class="no-preview">{text.progress.noPreview}</p>
-      )}
+      {photo !== null && photo === unreadable && <p class="no-preview">{text.progress.noPreview}</p>}
       <ZoomButtons text={text} camera={camera} bottom={covered} />
       <div class="panel" ref={panel}>
         <WallPanel

@@ -103,7 +103,8 @@ function afresh(): Partial<Entry> {
     lastEventId: "",
     progress: NOT_BEGUN,
     corrections: [],
-    unsent: false,
+    delivery: "sent",
+    share: false,
   };
 }
 
@@ -122,6 +123,7 @@ function newEntry(wallAngle: WallAngle | null): Entry {
     size: null,
     counts: null,
     corrections: [],
-    unsent: false,
+    delivery: "sent",
+    share: false,
   };
 }

@@ -1,14 +1,15 @@
 import { request } from "../api/client";
-import { Failure, isAbort } from "../api/failure";
+import { Failure, isAbort, wantsKey } from "../api/failure";
 import { pause } from "../lib/backoff";
-import { asSent, type Correction } from "../lib/corrections";
+import { asSent } from "../lib/corrections";
 import type { Tools } from "./analysis";
 import { entryOf, identityOf } from "./app";
+import type { Entry } from "./entry";
 
 /** Keeps what a person put right, and tells the service of it. */
 export interface Corrector {
   /** Kept at once, sent when nothing has changed for a moment. */
-  change: (id: string, corrections: readonly Correction[]) => void;
+  change: (id: string, changes: Partial<Pick<Entry, "corrections" | "share">>) => void;
   /** Sends what could not be sent before. */
   flush: () => void;
 }
@@ -23,18 +24,18 @@ export function createCorrector(tools: Tools): Corrector {
     await pause(signal, after);
     const entry = entryOf(store.get(), id);
     const { result } = await shelves.findings(id);
-    if (entry?.jobId == null || !entry.unsent || result === null) return;
-    const { share } = store.get().settings;
-    const body = JSON.stringify(asSent(result, entry.corrections, share));
+    if (entry?.jobId == null || entry.delivery !== "due" || result === null) return;
+    const body = JSON.stringify(asSent(result, entry.corrections, entry.share));
     const headers = { "Content-Type": "application/json" };
     const path = `api/jobs/${entry.jobId}/corrections`;
     try {
       await request(signal, identityOf(store.get()), path, { method: "POST", headers, body });
+      await shelves.update(id, { delivery: "sent" });
     } catch (error) {
-      // Refused for good, as where the job has expired: they stay on this phone.
-      if (isAbort(error) || (error instanceof Failure && (error.passing || error.status === 401))) return;
+      if (isAbort(error) || !(error instanceof Failure) || error.passing || wantsKey(error.code)) return;
+      // For good, as where the job has expired: they stay on this phone.
+      await shelves.update(id, { delivery: "refused" });
     }
-    await shelves.update(id, { unsent: false });
   }
 
   function schedule(id: string, after: number): void {
@@ -45,12 +46,12 @@ export function createCorrector(tools: Tools): Corrector {
   }
 
   return {
-    change: (id, corrections) => {
-      void shelves.update(id, { corrections, unsent: true });
+    change: (id, changes) => {
+      void shelves.update(id, { ...changes, delivery: "due" });
       schedule(id, QUIET_MS);
     },
     flush: () => {
-      for (const entry of store.get().entries ?? []) if (entry.unsent) schedule(entry.id, 0);
+      for (const entry of store.get().entries ?? []) if (entry.delivery === "due") schedule(entry.id, 0);
     },
   };
 }

@@ -21,8 +21,10 @@ export interface Entry {
   readonly size: { readonly width: number; readonly height: number } | null;
   readonly counts: { readonly holds: number; readonly problems: number } | null;
   readonly corrections: readonly Correction[];
-  /** The service has not been told of the last change yet. */
-  readonly unsent: boolean;
+  /** Whether the service knows of the corrections; one that refuses them is not asked again. */
+  readonly delivery: "due" | "sent" | "refused";
+  /** The person allows that the corrected photo is kept for training, where the owner of the server does. */
+  readonly share: boolean;
 }
 
 /** What is known of the wall so far; `result` once it is all there. */

@@ -7,20 +7,17 @@ export interface Settings {
   readonly language: Language;
   readonly theme: Theme;
   readonly apiKey: string;
-  /** Corrected photos may be kept for training, where the server's owner asks for them. */
-  readonly share: boolean;
 }
 
 const NAME = "holdcheck-settings";
 
 export function loadSettings(): Settings {
   const kept = read();
-  const { language, theme, apiKey, share } = kept;
+  const { language, theme, apiKey } = kept;
   return {
     language: isLanguage(language) ? language : preferredLanguage(navigator.languages),
     theme: THEMES.find((known) => known === theme) ?? "system",
     apiKey: typeof apiKey === "string" ? apiKey : "",
-    share: share === true,
   };
 }
 
