@@ -427,6 +427,11 @@ class Jobs:
         if end is not None:
             await self._endings.note(record, end)
             return
+        if not await asyncio.to_thread(self.files.photo(record.id).exists):
+            # Its owner deleted it, and the disk was too full for the store to hear of it.
+            with suppress(Unavailable):
+                await self._endings.forget(record)
+            return
         narrator = _narrator(record)
         narrator.resume(last, gap=not self._same_boot)
         live = self._adopt(record, narrator, size)

@@ -427,6 +427,25 @@ def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path, left: int) -> N
     _run(test)
 
 
+def test_a_job_of_which_a_full_disk_let_only_the_files_go_is_forgotten_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        killed = House(tmp_path, held=True)
+        await killed.open()
+        job, other = await killed.post(), await killed.post()
+        await killed.until(job.id, "running")
+        killed.files.erase(job.id)  # as DELETE does where the store takes nothing
+        await killed.die()
+        async with _house(tmp_path) as house:
+            await house.until(other.id, "done")
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert [run.id for run in house.engine.jobs] == [other.id]
+
+    _run(test)
+
+
 def test_a_job_that_killed_the_process_twice_is_set_aside(tmp_path: Path) -> None:
     async def test() -> None:
         job_id = ""
