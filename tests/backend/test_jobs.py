@@ -367,7 +367,7 @@ def test_another_owners_job_is_not_there(tmp_path: Path) -> None:
 
 def test_an_expired_job_vanishes_by_itself(tmp_path: Path) -> None:
     async def test() -> None:
-        async with _house(tmp_path, job_ttl_s=0.3) as house:
+        async with _house(tmp_path, job_ttl_s=1.0) as house:
             job = await house.post()
             async with asyncio.timeout(10):
                 while house.files.job_ids():  # noqa: ASYNC110
@@ -746,7 +746,7 @@ def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(jobs, "_STUCK_S", 0.05)
 
     async def test() -> None:
-        async with _house(tmp_path, held=True, job_timeout_s=0.05) as house:
+        async with _house(tmp_path, held=True, job_timeout_s=1.0) as house:
             job = await house.post()
             failed = await house.until(job.id, "failed")
             assert failed.error_code == "job_timed_out"
