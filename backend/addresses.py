@@ -5,6 +5,8 @@ from typing import Any
 
 UNKNOWN = "unknown"
 """All clients of which a trusted proxy tells no address: together they are one."""
+_WIDEST = {4: 8, 6: 7}
+"""Of the private networks. A wider one holds strangers, who would say for themselves who they are."""
 _SUBNET = 64
 """Bits of an IPv6 address that a provider gives out whole: the rest is the client's to change at will."""
 
@@ -13,16 +15,20 @@ def parse_networks(value: Any) -> Any:
     """Read addresses and networks, separated by commas, into networks.
 
     Raises:
-        ValueError: one of them is neither.
+        ValueError: one of them is neither, or as good as everybody.
     """
     if not isinstance(value, str):
         return value
     try:
-        return tuple(str(ip_network(part.strip())) for part in value.split(","))
+        networks = [ip_network(part.strip()) for part in value.split(",")]
     except ValueError:
+        networks = []
+    if not networks or any(network.prefixlen < _WIDEST[network.version] for network in networks):
         raise ValueError(
-            "takes addresses and networks like 127.0.0.1, 10.0.0.0/8, fd00::/8, separated by commas"
-        ) from None
+            "takes addresses and networks like 127.0.0.1, 10.0.0.0/8, fd00::/8, separated by commas, none "
+            "wider than /8 (IPv6: /7)"
+        )
+    return tuple(str(network) for network in networks)
 
 
 def as_sockets_name_them(networks: tuple[str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -12,8 +13,8 @@ from backend.errors import HostNotTrusted, respond
 
 log = logging.getLogger(__name__)
 
-_NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"
-_SETTING = re.compile(rf"(?:\*\.)?{_NAME}|\[[0-9a-f:.]+\]")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
 _HEADER = re.compile(rf"({_NAME}|\[[0-9a-f:.]+\])\.?(?::[0-9]{{1,5}})?")
 _PROBES = frozenset({"/livez", "/readyz"})
 """What watches a container asks it by whatever address it has, and hears nothing but whether it lives."""
@@ -28,12 +29,22 @@ def parse_hosts(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     hosts = tuple(part.strip().lower() for part in value.split(","))
-    if not all(_SETTING.fullmatch(host) for host in hosts):
+    if not all(is_host(host.removeprefix("*.")) for host in hosts):
         raise ValueError(
             "takes names like wall.example.org, *.example.org, 192.0.2.1, [::1], without ports, "
             "separated by commas"
         )
     return hosts
+
+
+def is_host(text: str) -> bool:
+    """Whether it is a name, in lower case, an IPv4 address or an IPv6 one in brackets."""
+    if re.fullmatch(r"\[.*\]", text):
+        try:
+            return isinstance(ip_address(text[1:-1]), IPv6Address)
+        except ValueError:
+            return False
+    return re.fullmatch(_NAME, text) is not None
 
 
 class TrustedHosts:

@@ -202,13 +202,6 @@ class Jobs:
         except FileNotFoundError:
             raise JobNotFound(_NO_SUCH_JOB) from None
 
-    async def corrections(self, job_id: str) -> bytes | None:
-        """What was put right about the job's result, as JSON; None where nothing was."""
-        try:
-            return await asyncio.to_thread(self.files.corrections(job_id).read_bytes)
-        except FileNotFoundError:
-            return None
-
     async def write_corrections(self, record: JobRecord, document: bytes, *, share: bool) -> None:
         """Keep what was put right about the result of a job that is done.
 
@@ -426,6 +419,11 @@ class Jobs:
         end = _told_end(last, record.language)
         if end is not None:
             await self._endings.note(record, end)
+            return
+        if not await asyncio.to_thread(self.files.photo(record.id).exists):
+            # Its owner deleted it, and the disk was too full for the store to hear of it.
+            with suppress(Unavailable):
+                await self._endings.forget(record)
             return
         narrator = _narrator(record)
         narrator.resume(last, gap=not self._same_boot)

@@ -3,20 +3,20 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from backend.addresses import parse_networks
 from backend.auth import parse_keys
-from backend.hosts import parse_hosts
+from backend.hosts import is_host, parse_hosts
 from backend.job_files import OUTPUT_ALLOWANCE
 from backend.rate_limit import Limit, parse_limits
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
 
-_ORIGIN = re.compile(r"\*|https?://[A-Za-z0-9.\-\[\]:]+")
-
+_USUAL_PORTS = {"http": 80, "https": 443}
 _FIRST_RESULT_MB = 1
 """What the job before may have left, where nothing else is kept."""
 
@@ -28,10 +28,28 @@ def _lower(value: Any) -> Any:
 def _origins(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    origins = tuple(part.strip() for part in value.split(",") if part.strip())
-    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("takes origins like https://example.org, separated by commas, or *")
-    return origins
+    try:
+        return tuple(_origin(part.strip().lower()) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("takes origins like https://example.org, separated by commas, or *") from None
+
+
+def _origin(text: str) -> str:
+    """As browsers send it: in lower case, without the port that its scheme has anyway.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text == "*":
+        return text
+    parts = urlsplit(text)
+    usual = _USUAL_PORTS.get(parts.scheme)
+    host = re.sub(r":[0-9]*$", "", parts.netloc)
+    if usual is None or text != f"{parts.scheme}://{parts.netloc}" or not is_host(host):
+        raise ValueError(text)
+    if parts.netloc.endswith(":") or parts.port == 0:
+        raise ValueError(text)
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, usual) else "")
 
 
 class ServiceSettings(Settings):
@@ -47,13 +65,13 @@ class ServiceSettings(Settings):
     max_data_mb: float = Field(1024, ge=1, le=1048576)
     """What the jobs in DATA_DIR may take together; beyond it photos are refused with 507. MiB. At least
     MAX_UPLOAD_MB, 1, and 3 for each of MAX_QUEUE and the running analysis."""
-    max_upload_mb: float = Field(20, gt=0, le=1024)
+    max_upload_mb: float = Field(20, ge=0.1, le=1024)
     """A larger photo is refused, while it arrives, with 413. MiB."""
     max_queue: int = Field(8, ge=0, le=1000)
     """So many analyses may wait behind the running one; the next is refused with 503 and Retry-After."""
-    job_timeout_s: float = Field(120, gt=0, le=86400)
+    job_timeout_s: float = Field(120, ge=1, le=86400)
     """An analysis that runs longer ends at its next batch."""
-    job_ttl_s: float = Field(3600, gt=0, le=604800)
+    job_ttl_s: float = Field(3600, ge=1, le=604800)
     """How long a job's result and events are kept after its end. Its photo is deleted when it ends."""
     keep_corrections: bool = False
     """Keep, beyond their jobs, the photos whose climbers put the answer right and allow training with them:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from backend.errors import JobNotFound
@@ -37,6 +37,13 @@ async def open_result(files: JobFiles, job_id: str) -> BinaryIO:
         return await open_stored(files.result(job_id))
     except FileNotFoundError:
         raise JobNotFound("There is no such job: it has expired, or was deleted.") from None
+
+
+def in_pieces(answer: Response) -> Response:
+    """A file's answer, if it is one, in pieces as small: Starlette's are 64 KiB."""
+    if isinstance(answer, FileResponse):
+        answer.chunk_size = PIECE_BYTES
+    return answer
 
 
 class StoredDocument(Response):

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     """Where RUNTIME=torch computes."""
     models_dir: Path = Path("models")
     """Where prepare puts artefacts and the server looks for them."""
-    max_image_megapixels: float = Field(120.0, gt=0, le=1000)
+    max_image_megapixels: float = Field(120.0, ge=0.1, le=1000)
     """A photo with more pixels is refused from its header, before decoding."""
     allow_dummy: bool = False
     """Serve an honest fake where no detector can be loaded; each answer says `is_dummy`."""
@@ -61,6 +61,8 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             raise SettingsError("; ".join(_describe(problem) for problem in error.errors())) from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f".env: takes UTF-8 text; byte {error.start} of it is none") from None
 
 
 def _describe(problem: Any) -> str:

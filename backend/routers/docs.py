@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from backend.stored_document import in_pieces
+
 router = APIRouter(include_in_schema=False)
 
 _PAGE = """<!doctype html>
@@ -62,7 +64,7 @@ async def style(request: Request) -> Response:
 
 async def _file(name: str, media_type: str, request: Request) -> Response:
     """304 for who has it already."""
-    answer = await _SWAGGER_UI.get_response(name, request.scope)
+    answer = in_pieces(await _SWAGGER_UI.get_response(name, request.scope))
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["Content-Type"] = media_type
     return answer

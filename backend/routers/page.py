@@ -9,6 +9,8 @@ from fastapi.responses import HTMLResponse
 from starlette.datastructures import Headers
 from starlette.staticfiles import StaticFiles
 
+from backend.stored_document import in_pieces
+
 DIST = Path(__file__).parents[2] / "frontend" / "dist"
 
 _NOT_BUILT = """<!doctype html>
@@ -67,7 +69,7 @@ class _File:
     def endpoint(self, folder: StaticFiles) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             zipped = self.zipped and _takes_gzip(request.headers)
-            answer = await folder.get_response(self.name + ".gz" * zipped, request.scope)
+            answer = in_pieces(await folder.get_response(self.name + ".gz" * zipped, request.scope))
             headers = answer.headers
             headers["Cache-Control"] = _FOREVER if self.name.startswith("assets/") else _ASK_FIRST
             if kind := _TYPES.get(Path(self.name).suffix):

@@ -44,6 +44,7 @@ def guarded_server(start_server: StartServer) -> Server:
     """One that limits its clients, which a test tells apart by X-Forwarded-For, and goes by certain names."""
     return start_server(
         RATE_LIMIT="2/second; 3/hour",
+        CORS_ORIGINS="https://Wall.example",
         TRUSTED_PROXIES="127.0.0.1",
         TRUSTED_HOSTS="127.0.0.1, wall.example.org, *.gym.example, [::1]",
         YOLO_WEIGHTS="never-prepared",
@@ -62,6 +63,28 @@ def closed_server(start_server: StartServer) -> Server:
         CLIP_MODEL="fake",
         LOG_LEVEL="debug",
     )
+
+
+_NEVER_IN_TIME = """
+import time
+from holdcheck import pipeline
+analyze = pipeline.analyze
+def slowly(*arguments, should_stop, **named):
+    for event in analyze(*arguments, should_stop=should_stop, **named):
+        yield event
+        while not should_stop():
+            time.sleep(0.02)
+pipeline.analyze = slowly
+"""
+
+
+@pytest.fixture(scope="session")
+def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One with low limits, whose analyses take longer than they may."""
+    settings = {"MAX_UPLOAD_MB": "0.25", "MAX_IMAGE_MEGAPIXELS": "1", "JOB_TIMEOUT_S": "1"}
+    server = start(tmp_path_factory.mktemp("small"), settings, prelude=_NEVER_IN_TIME)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -177,8 +177,8 @@ def test_an_unknown_job_has_none(server: Server, name: str) -> None:
         assert (answer.status_code, problem(answer)["code"]) in ((404, "job_not_found"), (404, "not_found"))
 
 
-def test_only_a_job_that_is_done_can_be_corrected(start_server: StartServer) -> None:
-    server = start_server(MAX_UPLOAD_MB="0.25", MAX_IMAGE_MEGAPIXELS="1", JOB_TIMEOUT_S="0.001")
+def test_only_a_job_that_is_done_can_be_corrected(small_server: Server) -> None:
+    server = small_server
     failed = server.events(photos.wall(320, 240))[-1].data["job_id"]
     answer = _correct(server, failed, {})
     details = problem(answer)

@@ -367,7 +367,7 @@ def test_another_owners_job_is_not_there(tmp_path: Path) -> None:
 
 def test_an_expired_job_vanishes_by_itself(tmp_path: Path) -> None:
     async def test() -> None:
-        async with _house(tmp_path, job_ttl_s=0.3) as house:
+        async with _house(tmp_path, job_ttl_s=1.0) as house:
             job = await house.post()
             async with asyncio.timeout(10):
                 while house.files.job_ids():  # noqa: ASYNC110
@@ -423,6 +423,25 @@ def test_after_a_power_cut_no_number_comes_twice(tmp_path: Path, left: int) -> N
             rest = await house.events(job.id, 7)  # a client may have seen what the disk has lost
             assert _steps(rest) == ["queued", "upload", "detection", "complete"]
             assert rest[0]["seq"] >= 10_000
+
+    _run(test)
+
+
+def test_a_job_of_which_a_full_disk_let_only_the_files_go_is_forgotten_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        killed = House(tmp_path, held=True)
+        await killed.open()
+        job, other = await killed.post(), await killed.post()
+        await killed.until(job.id, "running")
+        killed.files.erase(job.id)  # as DELETE does where the store takes nothing
+        await killed.die()
+        async with _house(tmp_path) as house:
+            await house.until(other.id, "done")
+            with pytest.raises(JobNotFound):
+                await house.jobs.find(job.id, "")
+            assert [run.id for run in house.engine.jobs] == [other.id]
 
     _run(test)
 
@@ -727,7 +746,7 @@ def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(jobs, "_STUCK_S", 0.05)
 
     async def test() -> None:
-        async with _house(tmp_path, held=True, job_timeout_s=0.05) as house:
+        async with _house(tmp_path, held=True, job_timeout_s=1.0) as house:
             job = await house.post()
             failed = await house.until(job.id, "failed")
             assert failed.error_code == "job_timed_out"

@@ -151,7 +151,7 @@ def test_copies_go_at_the_start_after_the_owner_changed_the_setting(tmp_path: Pa
         await house.die()
         house = await _opened(tmp_path, open_=False)
         assert not house.photo(record.id).exists()
-        assert await house.jobs.corrections(record.id) == _SAID
+        assert house.files.corrections(record.id).read_bytes() == _SAID
         assert house.files.used_bytes == house.recounted()
         await house.jobs.stop()
 
@@ -321,7 +321,7 @@ def test_corrections_count_and_are_refused_where_there_is_no_room(tmp_path: Path
         house.files._max_bytes = house.files.used_bytes + 3
         with pytest.raises(StorageFull):
             await house.jobs.write_corrections(record, b"x" * 10, share=True)
-        assert await house.jobs.corrections(record.id) == _SAID
+        assert house.files.corrections(record.id).read_bytes() == _SAID
         await house.jobs.stop()
 
     asyncio.run(scene())

@@ -42,7 +42,7 @@ def breakable_server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def stuck_server(tmp_path: Path) -> Iterator[Server]:
     """Its analyses never return."""
-    server = start(tmp_path, {**FAKES, "JOB_TIMEOUT_S": "0.1"}, prelude=_STUCK)
+    server = start(tmp_path, {**FAKES, "JOB_TIMEOUT_S": "1"}, prelude=_STUCK)
     yield server
     server.process.kill()
     server.process.wait()

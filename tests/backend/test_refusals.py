@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from tests.backend import photos
-from tests.backend.conftest import StartServer
 from tests.backend.server import Server, problem
 
 PATHS = ("/api/analyze-stream", "/api/analyze")
@@ -137,11 +136,6 @@ def test_malformed_bodies_do_not_flood_the_log(variant_server: Server) -> None:
 def test_multipart_without_a_boundary_is_refused(server: Server) -> None:
     answer = _post(server, content=b"x", headers={"Content-Type": "multipart/form-data"})
     assert (answer.status_code, problem(answer)["code"]) == (400, "upload_malformed")
-
-
-@pytest.fixture(scope="module")
-def small_server(start_server: StartServer) -> Server:
-    return start_server(MAX_UPLOAD_MB="0.25", MAX_IMAGE_MEGAPIXELS="1", JOB_TIMEOUT_S="0.001")
 
 
 def test_a_declared_size_over_the_limit_is_refused_unread(small_server: Server) -> None:

@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from backend.addresses import parse_networks
+from backend.hosts import parse_hosts
+from backend.settings import ServiceSettings
 from tests.backend.server import environment
 
 
@@ -30,13 +34,20 @@ def start_and_end(folder: Path, *arguments: str, **settings: str) -> "subprocess
         ("MAX_QUEUE", "-1"),
         ("MAX_DATA_MB", "23"),
         ("JOB_TIMEOUT_S", "soon"),
+        ("MAX_UPLOAD_MB", "1e-7"),
+        ("JOB_TIMEOUT_S", "0.0001"),
+        ("MAX_IMAGE_MEGAPIXELS", "0.0001"),
+        ("JOB_TTL_S", "0.0001"),
         ("JOB_TTL_S", "-5"),
         ("JOB_TTL_S", "inf"),
         ("JOB_TTL_S", "nan"),
         ("CORS_ORIGINS", "wall.example"),
+        ("CORS_ORIGINS", "http://:::"),
         ("RATE_LIMIT", "30/fortnight"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
         ("TRUSTED_HOSTS", "https://wall.example"),
+        ("TRUSTED_HOSTS", "a..b"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("CLIP_BATCH_SIZE", "0"),
@@ -71,6 +82,76 @@ def test_dotenv_is_read_and_validated(tmp_path: Path) -> None:
     ended = start_and_end(tmp_path)
     assert ended.returncode == 2
     assert "MAX_HOLDS" in ended.stderr
+
+
+def test_a_dotenv_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"MAX_HOLDS=40\nAPI_KEYS=secr\xe9t-0123456789-0123\n")
+    ended = start_and_end(tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line == "holdcheck: .env: takes UTF-8 text; byte 26 of it is none"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://:::",
+        "https://",
+        "https://:8443",
+        "https://a:",
+        "https://a:0",
+        "https://a:99999",
+        "https://a:x",
+        "https://a..b",
+        "https://-a",
+        "https://a/",
+        "https://a?b",
+        "https://a#b",
+        "https://me@a",
+        "https://[::1",
+        "https://[1.2.3.4]",
+        "https://::1",
+        "ftp://a",
+        "null",
+        "https://a, b",
+    ],
+)
+def test_what_is_no_origin_is_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="takes origins like"):
+        ServiceSettings(_env_file=None, cors_origins=value)
+
+
+def test_origins_are_as_browsers_send_them() -> None:
+    value = (
+        "https://Example.org, HTTP://[::1]:8000, https://gym.example:443,http://localhost:80 ,http://a:443, *"
+    )
+    settings = ServiceSettings(_env_file=None, cors_origins=value)
+    assert settings.cors_origins == (
+        "https://example.org",
+        "http://[::1]:8000",
+        "https://gym.example",
+        "http://localhost",
+        "http://a:443",
+        "*",
+    )
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0/0", "::/0", "127.0.0.1, 0.0.0.0/1", "10.0.0.0/7", "2000::/3", ""])
+def test_a_proxy_is_not_everybody(value: str) -> None:
+    with pytest.raises(ValueError, match="none wider than"):
+        parse_networks(value)
+
+
+def test_private_networks_may_be_proxies() -> None:
+    assert parse_networks("10.0.0.0/8, fc00::/7") == ("10.0.0.0/8", "fc00::/7")
+
+
+@pytest.mark.parametrize(
+    "value", ["a..b", "*.", "*", "a.", ".a", "[:::]", "[1.2.3.4]", "*.*.a", "a,,b", "a b"]
+)
+def test_what_is_no_host_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="takes names like"):
+        parse_hosts(value)
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
         ("YOLO_IMG_SIZE", "650", "multiple of 32"),
         ("RUNTIME", "tensorflow", "'onnx' or 'torch'"),
         ("DEVICE", "tpu", "'cpu', 'cuda' or 'auto'"),
-        ("MAX_IMAGE_MEGAPIXELS", "-1", "greater than 0"),
+        ("MAX_IMAGE_MEGAPIXELS", "-1", "greater than or equal to 0.1"),
+        ("MAX_IMAGE_MEGAPIXELS", "0.0001", "greater than or equal to 0.1"),
         ("ALLOW_DUMMY", "perhaps", "valid boolean"),
     ],
 )
