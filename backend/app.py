@@ -7,19 +7,20 @@ from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from threading import Barrier
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from backend import __version__, errors, openapi
 from backend.access import AccessMiddleware
 from backend.addresses import as_sockets_name_them
+from backend.cors import Preflights, StampedForOrigins
 from backend.data_dir import DataDir
 from backend.engine import InProcessEngine
 from backend.hosts import TrustedHosts
@@ -131,6 +132,9 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings, app_files: Collecti
     """Innermost first."""
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessMiddleware, settings=settings, app_files=app_files)
+    cors = _cors(settings)
+    if settings.cors_origins:
+        app.add_middleware(Preflights, **cors)
     if settings.trusted_hosts:
         app.add_middleware(TrustedHosts, hosts=settings.trusted_hosts)
     app.add_middleware(PlainPaths)
@@ -138,26 +142,29 @@ def _add_middleware(app: FastAPI, settings: ServiceSettings, app_files: Collecti
     app.add_middleware(LingeringClose)
     app.add_middleware(RequestMiddleware, metrics=app.state.service.metrics)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=[
-                "Accept-Language",
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "Last-Event-ID",
-                "X-API-Key",
-                REQUEST_ID_HEADER,
-            ],
-            expose_headers=[REQUEST_ID_HEADER, "Location", "Retry-After"],
-        )
+        app.add_middleware(StampedForOrigins, **cors)
     app.add_middleware(SecurityHeaders)
     if settings.trusted_proxies:
         app.add_middleware(
             ProxyHeadersMiddleware, trusted_hosts=as_sockets_name_them(settings.trusted_proxies)
         )
+
+
+def _cors(settings: ServiceSettings) -> dict[str, Any]:
+    return {
+        "allow_origins": settings.cors_origins,
+        "allow_methods": ["GET", "POST", "DELETE"],
+        "allow_headers": [
+            "Accept-Language",
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "X-API-Key",
+            REQUEST_ID_HEADER,
+        ],
+        "expose_headers": [REQUEST_ID_HEADER, "Location", "Retry-After"],
+    }
 
 
 def _add_error_handlers(app: FastAPI) -> None:

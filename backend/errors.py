@@ -3,6 +3,7 @@
 HoldcheckError (holdcheck.errors)
  `-- ServiceError
       |-- HostNotTrusted          the Host header names none of TRUSTED_HOSTS
+      |-- OriginNotAllowed        a preflight for what CORS_ORIGINS, or a route, does not take
       |-- AuthError               401, with the challenge that HTTP wants
       |    |-- ApiKeyMissing      no key came with the request
       |    `-- ApiKeyInvalid      it is none of API_KEYS
@@ -60,6 +61,10 @@ class ServiceError(HoldcheckError):
 
 class HostNotTrusted(ServiceError):
     code = "host_not_trusted"
+
+
+class OriginNotAllowed(ServiceError):
+    code = "origin_not_allowed"
 
 
 class AuthError(ServiceError):
@@ -223,6 +228,7 @@ STATUS: dict[type[HoldcheckError], tuple[int, str]] = {
     errors.ModelCorrupt: (503, "A model is damaged"),
     errors.ModelTampered: (503, "A model is not what it should be"),
     HostNotTrusted: (400, "The server is not called so"),
+    OriginNotAllowed: (400, "The page may not ask so"),
     AuthError: (401, "A key is needed"),
     ApiKeyMissing: (401, "The key is missing"),
     ApiKeyInvalid: (401, "The key is not valid"),

@@ -21,10 +21,11 @@ Every error is `application/problem+json` (RFC 9457) with a stable `code`. Every
 `X-Request-ID`, yours where you send one: it leads to the request's lines in the log. An unknown path is
 404 `not_found`, a method that a path does not take 405 `method_not_allowed`. HEAD goes wherever GET does.
 
-Where the server has keys (`key_required` in `/api/health`), all of `/api/` but `/api/health` wants one, as
-`Authorization: Bearer KEY` or `X-API-Key: KEY`: else 401 `api_key_missing` or `api_key_invalid`. Jobs are
-found only with the key that made them. Too much from one client is 429 `rate_limited`, with `Retry-After`. A
-Host that the server does not go by is 400 `host_not_trusted`.
+Where the server has keys (`key_required` in `/api/health`), all of `/api/` but `/api/health` wants one,
+and any path that is not there, as `Authorization: Bearer KEY` or `X-API-Key: KEY`: else 401
+`api_key_missing` or `api_key_invalid`. Jobs are found only with the key that made them. Too much from one
+client is 429 `rate_limited`, with `Retry-After`. A Host that the server does not go by is 400
+`host_not_trusted`, a refused preflight 400 `origin_not_allowed`.
 
 Nothing invented looks real: `degraded` says that a lesser part stood in for a missing one, `is_dummy` that
 a model has no real weights, so that the answer means nothing. `error_reason` says why in both cases."""

@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_swept_keeps_no_other_from_it(tmp_path: Path) ->
         loop.symlink_to("loop")  # whose size nothing can tell
         await house.store._call(lambda c: c.execute("UPDATE jobs SET expires_at = number"))
         await house.die()
-        house = await _opened(tmp_path, job_ttl_s=0.2)  # the start sweeps too
+        house = await _opened(tmp_path, job_ttl_s=1)  # the start sweeps too
         assert house.files.job_ids() == [stubborn.id]
         loop.unlink()
         async with asyncio.timeout(10):

@@ -25,6 +25,7 @@ _ONLY_AN_HTTP_ERROR = (
     errors.Unavailable,
     errors.AuthError,
     errors.HostNotTrusted,
+    errors.OriginNotAllowed,
     errors.RateLimited,
     errors.JobNotFound,
     errors.LastEventIdInvalid,

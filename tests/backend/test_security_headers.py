@@ -15,7 +15,7 @@ import pytest
 from backend.routers import page
 from backend.security_headers import API_POLICY, PAGE_POLICY
 from tests.backend.conftest import KEYS
-from tests.backend.server import Server
+from tests.backend.server import Server, problem
 
 PAGES = ("/", "/docs")
 ALWAYS = {
@@ -71,6 +71,44 @@ def test_streams_preflights_and_refused_hosts_are_stamped_too(
     ):
         assert answer.status_code == status
         _assert_stamped(answer)
+
+
+def _preflight(server: Server, **headers: str) -> httpx.Response:
+    asked = {"Origin": "https://wall.example", "Access-Control-Request-Method": "POST"}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return server.request("OPTIONS", "/api/jobs", headers={**asked, **named})
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"Origin": "https://evil.example"}, "origin"),
+        ({"Access_Control_Request_Method": "PATCH"}, "method"),
+        ({"Access_Control_Request_Headers": "x-evil"}, "headers"),
+    ],
+)
+def test_a_refused_preflight_is_a_problem_as_every_error(
+    guarded_server: Server, headers: dict[str, str], reason: str
+) -> None:
+    answer = _preflight(guarded_server, **headers)
+    details = problem(answer)
+    assert (answer.status_code, details["code"]) == (400, "origin_not_allowed")
+    assert f"CORS {reason}" in details["detail"]
+    assert ("access-control-allow-origin" in answer.headers) == (reason != "origin")
+    _assert_stamped(answer)
+
+
+def test_a_preflight_by_another_name_is_refused_for_the_name(guarded_server: Server) -> None:
+    answer = _preflight(guarded_server, Host="evil.example")
+    assert (answer.status_code, problem(answer)["code"]) == (400, "host_not_trusted")
+
+
+def test_a_preflight_of_an_origin_that_is_named_passes(guarded_server: Server) -> None:
+    answer = _preflight(guarded_server, Access_Control_Request_Headers="x-api-key")
+    assert answer.status_code == 200
+    assert answer.headers.get_list("access-control-allow-origin") == ["https://wall.example"]
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert answer.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("path", PAGES)
