@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, type Phone, SAMPLES, scan, takePhone } from "./phone";
+import { choose, explored, hangUp, type Phone, reaches, SAMPLES, scan, takePhone } from "./phone";
 import { ROOT, type Server, startServer } from "./server";
 
 let server: Server;
@@ -182,7 +182,7 @@ describe("from a photo to a shared wall", () => {
     await page.goto("/");
     network.slow = 300;
     await choose(page, join(SAMPLES, "painted.jpg"));
-    await page.locator(".stage-row.now", { hasText: "Find the holds" }).waitFor();
+    await reaches(page, "Find the holds");
     const erased = page.waitForResponse((answer) => answer.request().method() === "DELETE");
     await page.getByRole("button", { name: "Cancel the analysis" }).click();
     network.slow = 0;

@@ -11,6 +11,9 @@ const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const PICTURES = join(ROOT, "build/app");
 export const SAMPLES = join(ROOT, "samples");
 
+/** For what takes a second where nothing else runs. */
+const PATIENCE_MS = 90_000;
+
 export interface Habits {
   readonly locale?: string;
   readonly dark?: boolean;
@@ -45,6 +48,22 @@ export async function hangUp(): Promise<void> {
   browser = null;
 }
 
+/** Waits for a stage frame by frame: playwright's own waiting looks twice a second, and stages are shorter. */
+export async function reaches(page: Page, stage: string): Promise<void> {
+  await page.evaluate(
+    (wanted) =>
+      new Promise<void>((resolve) => {
+        const look = (): void => {
+          const now = document.querySelector(".stage-row.now")?.textContent;
+          if (now?.includes(wanted) === true) resolve();
+          else requestAnimationFrame(look);
+        };
+        look();
+      }),
+    stage,
+  );
+}
+
 export async function takePhone(url: string, habits: Habits = {}): Promise<Phone> {
   const { locale = "en-US", dark = true, width = 360, height = 740, desktop = false } = habits;
   const context = await (
@@ -58,6 +77,7 @@ export async function takePhone(url: string, habits: Habits = {}): Promise<Phone
     colorScheme: dark ? "dark" : "light",
     baseURL: url,
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(String(error.stack)));

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, SAMPLES, takePhone } from "./phone";
+import { choose, explored, hangUp, reaches, SAMPLES, takePhone } from "./phone";
 import { type Server, startServer } from "./server";
 
 let server: Server;
@@ -53,7 +53,7 @@ describe("a phone that loses its connection", () => {
     await page.goto("/");
     network.slow = 400;
     await choose(page, join(SAMPLES, "slab.jpg"));
-    await page.locator(".stage-row.now", { hasText: "Find the holds" }).waitFor();
+    await reaches(page, "Find the holds");
     network.slow = 0;
     await page.reload();
     await explored(page);
@@ -86,7 +86,7 @@ describe("a phone that loses its connection", () => {
     await page.goto("/");
     network.slow = 250;
     await choose(page, join(SAMPLES, "painted.jpg"));
-    await page.locator(".stage-row.now", { hasText: "Find the holds" }).waitFor();
+    await reaches(page, "Find the holds");
     await server.kill();
     await page.getByText("No connection to the server").waitFor();
     await page.getByText(/Next try in \d+ s/).waitFor();

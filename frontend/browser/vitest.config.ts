@@ -6,8 +6,8 @@ export default defineConfig({
     include: ["*.test.ts"],
     // One server and one browser at a time: the machine may be small.
     fileParallelism: false,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     bail: 0,
   },
 });
