@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from backend.errors import INTERNAL_DETAIL, JobTimedOut, MemoryShort
+from backend.errors import INTERNAL_DETAIL, JobTimedOut, MemoryShort, NotReady
 from backend.events import UPLOAD_PROGRESS, Event, failure
 from backend.logs import log_stage
 from backend.settings import ServiceSettings
@@ -254,6 +254,19 @@ _TOO_SMALL = (
     "allow more, or lower YOLO_IMG_SIZE or CLIP_BATCH_SIZE"
 )
 _SHORT = "The server is short of memory, because something else runs beside it: try again in a moment."
+
+
+def not_loaded(models: Models | None, load_error: str | None = None) -> NotReady | None:
+    """Why these models cannot take a photo; None where they can.
+
+    Args:
+        load_error: why there are none, where they are not merely being loaded.
+    """
+    if models is None:
+        return NotReady(load_error or "The models are loading: try again in a moment.", 1)
+    if not models.ready:
+        return NotReady(models.error_reason or "There is no detector.", 60)
+    return None
 
 
 def _failed(job: Job, code: str, detail: str) -> Event:

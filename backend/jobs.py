@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from backend import event_log
 from backend.endings import Endings, refusal
-from backend.engine import Analysis, Engine, Job
+from backend.engine import Analysis, Engine, Job, not_loaded
 from backend.errors import (
     INTERNAL_DETAIL,
     IdempotencyKeyReused,
@@ -22,7 +22,6 @@ from backend.errors import (
     JobNotFound,
     JobTimedOut,
     MemoryShort,
-    NotReady,
     QueueFull,
     ShuttingDown,
     Unavailable,
@@ -137,11 +136,9 @@ class Jobs:
         """
         if self._draining:
             raise ShuttingDown("The server is shutting down: try again in a moment.")
-        models = self._engine.models
-        if models is None:
-            raise NotReady("The models are loading: try again in a moment.", 1)
-        if not models.ready:
-            raise NotReady(models.error_reason or "There is no detector.", 60)
+        missing = not_loaded(self._engine.models)
+        if missing is not None:
+            raise missing
         self._watch.require_free_worker()
         self._watch.require_memory()
         waiting = len(self._queue) + self._accepting

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.census import Census
 from backend.corrections import CorrectionDesk
-from backend.engine import Engine
+from backend.engine import Engine, not_loaded
 from backend.errors import MemoryShort, NotReady
 from backend.jobs import Jobs
 from backend.metrics import Metrics, Standing
@@ -52,12 +52,7 @@ class Service:
 
     def not_ready(self) -> NotReady | None:
         """Why no photos should be sent here now; None where nothing speaks against it."""
-        models = self.engine.models
-        if models is None:
-            return NotReady(self.load_error or "The models are loading: try again in a moment.", 1)
-        if not models.ready:
-            return NotReady(models.error_reason or "There is no detector.", 60)
-        problem = self.watch.problem()
+        problem = not_loaded(self.engine.models, self.load_error) or self.watch.problem()
         load = self.jobs.load()
         if problem is None and not load.running and not load.waiting:
             try:
