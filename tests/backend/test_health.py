@@ -161,14 +161,8 @@ def test_text_logs_carry_the_request_id_and_the_memory(server: Server, wall: byt
     assert any("detection_complete" in line and "rss=" in line and "holds_count=" in line for line in mine)
 
 
-def test_the_first_page_leads_on(server: Server) -> None:
-    answer = server.get("/")
-    assert answer.headers["content-type"].startswith("text/html")
-    assert 'href="docs"' in answer.text
-
-
 def test_photos_of_a_killed_server_are_gone_after_the_next_start(server: Server) -> None:
-    assert not (server.data_dir / "uploads" / LEFT_BY_A_KILLED_SERVER).exists()
+    assert not (server.data_dir / "jobs" / LEFT_BY_A_KILLED_SERVER).exists()
 
 
 def test_paths_that_do_not_exist_are_problems(server: Server) -> None:

@@ -106,5 +106,7 @@ def test_an_unknown_path_is_a_problem_as_ever(app_server: Server) -> None:
 def test_without_a_build_the_page_says_how_to_make_it(bare_server: Server) -> None:
     answer = bare_server.get("/")
     assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
     assert "make run" in answer.text
+    assert 'href="docs"' in answer.text
     assert bare_server.get("/api/health").json()["status"] == "ok"
