@@ -32,7 +32,13 @@ export const en = {
     recent: "Recent walls",
     all: "All",
     privacy:
-      "Made smaller on your phone, without place and time. The server forgets the photo after the analysis.",
+      "Made smaller on your phone, without place and time. Only what this browser cannot read, such as a HEIC in Chrome, goes as it is.",
+    afterwards: {
+      forgotten: "The server forgets the photo after the analysis.",
+      copied:
+        "This server trains with photos: it keeps a copy as long as the result, and longer only if you allow it.",
+      unknown: "The server may keep a copy as long as the result.",
+    },
   },
   progress: {
     title: "Reading the wall",

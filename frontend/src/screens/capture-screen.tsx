@@ -6,6 +6,7 @@ import { PhotoInput } from "../components/photo-input";
 import { Segmented } from "../components/segmented";
 import { useApp, useSelect, useText } from "../state/context";
 import { go } from "../state/route";
+import { useKeepsCorrections } from "./use-keeps-corrections";
 import { WallTile } from "./wall-tile";
 
 const ANGLES = ["none", "slab", "face", "overhang"] as const;
@@ -16,6 +17,7 @@ export function CaptureScreen(): JSX.Element {
   const { analyses } = useApp();
   const text = useText();
   const entries = useSelect((state) => state.entries);
+  const keeps = useKeepsCorrections();
   const [angle, setAngle] = useState<WallAngle | "none">("none");
   const take = (file: File): void => {
     go({ at: "wall", id: analyses.begin(file, angle === "none" ? null : angle), mode: "explore" });
@@ -56,9 +58,17 @@ export function CaptureScreen(): JSX.Element {
           </ul>
         </section>
       )}
-      <p class="note">{text.capture.privacy}</p>
+      <p class="note">
+        {text.capture.privacy} {text.capture.afterwards[afterwards(keeps)]}
+      </p>
     </main>
   );
+}
+
+/** What the server does with the photo. Nothing is promised that it did not say. */
+function afterwards(keeps: boolean | null): "copied" | "forgotten" | "unknown" {
+  if (keeps === null) return "unknown";
+  return keeps ? "copied" : "forgotten";
 }
 
 /** Photos that are dropped on the page or pasted into it. Whether one hangs over it now. */

@@ -97,7 +97,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       text={useText()}
       timeline={corrections.timeline}
       sent={entry.delivery === "sent"}
-      share={keeps ? entry.share : null}
+      share={keeps === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
       onCorrect={corrections.correct}
