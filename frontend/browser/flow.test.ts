@@ -185,6 +185,7 @@ describe("from a photo to a shared wall", () => {
     await page.locator(".stage-row.now", { hasText: "Find the holds" }).waitFor();
     const erased = page.waitForResponse((answer) => answer.request().method() === "DELETE");
     await page.getByRole("button", { name: "Cancel the analysis" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
     network.slow = 0;
     expect((await erased).status()).toBe(204);
     await page.getByRole("heading", { name: "What is on the wall?" }).waitFor();

@@ -3,6 +3,7 @@ import type { Catalogue } from "../i18n";
 import type { Correction, SeenHold, Wall } from "../lib/corrections";
 import type { Timeline } from "../lib/timeline";
 import { HoldEditor } from "./hold-editor";
+import { HoldStepper } from "./hold-stepper";
 import { Icon } from "./icon";
 import { IconButton } from "./icon-button";
 
@@ -29,7 +30,7 @@ interface Properties {
 
 /** Puts right what the machine got wrong. */
 export function CorrectPanel(properties: Properties): JSX.Element {
-  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
+  const { wall, text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
   const changes = timeline.done.length;
   return (
     <>
@@ -49,6 +50,7 @@ export function CorrectPanel(properties: Properties): JSX.Element {
           {text.common.done}
         </button>
       </div>
+      {!drawing && wall.holds.length > 0 && <HoldStepper text={text} onStep={properties.onStep} />}
       {hold !== null && !drawing ? <HoldEditor {...properties} hold={hold} /> : <Drawing {...properties} />}
     </>
   );

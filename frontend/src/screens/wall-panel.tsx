@@ -21,6 +21,7 @@ interface Properties {
   selection: Selection;
   corrections: Corrections;
   drawing: Drawing;
+  /** Asks first. */
   onErase: () => void;
 }
 
@@ -49,7 +50,7 @@ function Running({ entry, onErase }: Properties): JSX.Element {
   );
 }
 
-function Failed({ entry, onErase }: Properties): JSX.Element {
+function Failed({ entry }: Properties): JSX.Element {
   const { analyses, change } = useApp();
   const text = useText();
   const apiKey = useSelect((state) => state.settings.apiKey);
@@ -60,7 +61,8 @@ function Failed({ entry, onErase }: Properties): JSX.Element {
       text={text}
       apiKey={apiKey}
       onRetry={() => analyses.retry(entry.id)}
-      onNewPhoto={onErase}
+      // This one stays in the history until somebody deletes it.
+      onNewPhoto={() => go({ at: "capture" })}
       onKey={(key) => {
         change({ apiKey: key });
         analyses.retry(entry.id);

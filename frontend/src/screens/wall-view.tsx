@@ -7,7 +7,9 @@ import { WallBar } from "../components/wall-bar";
 import { WallOverlay } from "../components/wall-overlay";
 import { WallStage } from "../components/wall-stage";
 import { ZoomButtons } from "../components/zoom-buttons";
+import type { Catalogue } from "../i18n";
 import type { Camera } from "../lib/camera";
+import type { Wall } from "../lib/corrections";
 import { useApp, useText } from "../state/context";
 import type { Entry, Findings } from "../state/entry";
 import { go } from "../state/route";
@@ -15,9 +17,10 @@ import { useCorrections } from "./use-corrections";
 import { useCovered } from "./use-covered";
 import { useDrawing } from "./use-drawing";
 import { useExports } from "./use-exports";
+import { useKeptFocus } from "./use-kept-focus";
 import { useNaturalSize } from "./use-natural-size";
 import { usePhotoUrl } from "./use-photo-url";
-import { useSelection } from "./use-selection";
+import { type Selection, useSelection } from "./use-selection";
 import { useWall } from "./use-wall";
 import { WallPanel } from "./wall-panel";
 
@@ -36,6 +39,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const [scale, setScale] = useState(1);
   const [dialog, setDialog] = useState<"share" | "remove" | null>(null);
   const { panel, covered } = useCovered();
+  useKeptFocus(panel);
   const wall = useWall(entry, findings);
   const [unreadable, setUnreadable] = useState<Blob | null>(null);
   // Such as a HEIC in most browsers: the server can read it, and holds are drawn on nothing.
@@ -67,6 +71,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       <WallBar
         text={text}
         done={done}
+        failed={entry.status === "failed"}
         correcting={mode === "correct"}
         onShare={() => setDialog("share")}
         onCorrect={() => go({ at: "wall", id: entry.id, mode: mode === "correct" ? "explore" : "correct" })}
@@ -94,16 +99,53 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       </WallStage>
       {photo !== null && photo === unreadable && <p class="no-preview">{text.progress.noPreview}</p>}
       <ZoomButtons text={text} camera={camera} bottom={covered} />
-      <div class="panel" ref={panel}>
+      <p class="unseen" role="status">
+        {said(done ? wall : null, selection, text)}
+      </p>
+      <div class="panel" ref={panel} tabIndex={-1}>
         <WallPanel
           {...{ entry, findings, wall, photoUrl, mode, selection, corrections, drawing }}
-          onErase={erase}
+          onErase={() => setDialog("remove")}
         />
       </div>
-      {dialog === "share" && <ShareDialog text={text} onExport={exportAs} onClose={() => setDialog(null)} />}
-      {dialog === "remove" && <RemoveDialog text={text} onRemove={erase} onClose={() => setDialog(null)} />}
+      <Dialogs
+        open={dialog}
+        text={text}
+        onExport={exportAs}
+        onRemove={erase}
+        onClose={() => setDialog(null)}
+      />
     </main>
   );
+}
+
+interface DialogsProperties {
+  open: "share" | "remove" | null;
+  text: Catalogue;
+  onExport: ReturnType<typeof useExports>;
+  onRemove: () => void;
+  onClose: () => void;
+}
+
+function Dialogs({ open, text, onExport, onRemove, onClose }: DialogsProperties): JSX.Element | null {
+  if (open === "share") return <ShareDialog {...{ text, onExport, onClose }} />;
+  if (open === "remove") return <RemoveDialog {...{ text, onRemove, onClose }} />;
+  return null;
+}
+
+/** What was chosen, for who does not see it: cards come and go, and what comes with its words is not read out. */
+function said(wall: Wall | null, { hold, problem }: Selection, text: Catalogue): string {
+  if (wall === null) return "";
+  const place = wall.problems.findIndex(({ id }) => id === (hold === null ? problem : hold.problemId));
+  const group = wall.problems[place];
+  const number = group === undefined ? [] : [text.problem.name(place + 1)];
+  if (hold !== null) {
+    const tag = hold.tag === null ? [] : [text.hold.tags[hold.tag]];
+    return [text.hold.name(hold.id), text.colours[hold.individual_color], ...number, ...tag].join(", ");
+  }
+  if (group === undefined) return "";
+  const grade = group.difficulty === null ? text.problem.tooFew : group.difficulty.grade;
+  return [...number, text.colours[group.color_name], text.common.holds(group.hold_count), grade].join(", ");
 }
 
 /** In steps of a fifth: what is drawn at each scale changes rarely, and drawing it anew is not free. */
