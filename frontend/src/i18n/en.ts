@@ -168,8 +168,11 @@ export const en = {
     share: "The owner of this server trains with corrected photos. Mine may be used.",
     remove: "Delete this hold",
     changes: (n: number) => count(n, "change"),
-    kept: "Kept on this phone",
-    sent: "Kept, and sent to the server",
+    delivery: {
+      due: "Kept on this phone",
+      sent: "Kept, and sent to the server",
+      refused: "Kept on this phone alone: the server did not take it, or has forgotten this wall.",
+    },
   },
   share: {
     title: "Share and export",

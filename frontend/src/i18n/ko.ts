@@ -167,8 +167,11 @@ export const ko: Catalogue = {
     share: "이 서버의 주인은 고친 사진으로 모델을 학습시켜요. 제 사진을 써도 돼요.",
     remove: "이 홀드 삭제",
     changes: (n) => `${n}곳 고침`,
-    kept: "휴대폰에 저장됨",
-    sent: "저장하고 서버에 보냄",
+    delivery: {
+      due: "휴대폰에 저장됨",
+      sent: "저장하고 서버에 보냄",
+      refused: "휴대폰에만 저장됨: 서버가 받지 않았거나 이 벽을 이미 지웠어요.",
+    },
   },
   share: {
     title: "공유와 내보내기",

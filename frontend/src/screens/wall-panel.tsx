@@ -98,7 +98,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={entry.delivery === "sent"}
+      delivery={entry.delivery}
       share={keeps === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { DrawnStroke } from "../components/drawn-stroke";
 import { RemoveDialog } from "../components/remove-dialog";
 import { ShareDialog } from "../components/share-dialog";
@@ -46,6 +46,9 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const photoUrl = usePhotoUrl(photo === unreadable ? null : photo);
   const size = useNaturalSize(photoUrl, wall ?? entry.size);
   const selection = useSelection(wall, camera, covered);
+  const chosen = selection.hold?.id;
+  // What is told of another hold begins at its name.
+  useEffect(() => panel.current?.scrollTo(0, 0), [panel, chosen]);
   const corrections = useCorrections(entry.id, entry.corrections, findings.result);
   const onDrawn = (contour: Parameters<typeof corrections.draw>[0]): void =>
     selection.select(corrections.draw(contour, selection.problem));
