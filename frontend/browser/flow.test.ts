@@ -121,6 +121,8 @@ describe("from a photo to a shared wall", () => {
     const json = JSON.parse((await download(phone, /Save: All data/)).toString()) as Exported;
     expect(json.holds).toHaveLength(34);
     expect(json.problems).toHaveLength(4);
+    const jpeg = await download(phone, /Save: Photo alone/);
+    expect([...jpeg.subarray(0, 2)]).toEqual([0xff, 0xd8]);
     const coco = JSON.parse((await download(phone, /Save: Annotations/)).toString()) as Exported;
     expect(coco.annotations).toHaveLength(34);
     expect(phone.complaints).toEqual([]);

@@ -113,6 +113,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       </div>
       <Dialogs
         open={dialog}
+        hasPhoto={photoUrl !== null}
         text={text}
         onExport={exportAs}
         onRemove={erase}
@@ -124,14 +125,22 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
 
 interface DialogsProperties {
   open: "share" | "remove" | null;
+  hasPhoto: boolean;
   text: Catalogue;
   onExport: ReturnType<typeof useExports>;
   onRemove: () => void;
   onClose: () => void;
 }
 
-function Dialogs({ open, text, onExport, onRemove, onClose }: DialogsProperties): JSX.Element | null {
-  if (open === "share") return <ShareDialog {...{ text, onExport, onClose }} />;
+function Dialogs({
+  open,
+  hasPhoto,
+  text,
+  onExport,
+  onRemove,
+  onClose,
+}: DialogsProperties): JSX.Element | null {
+  if (open === "share") return <ShareDialog {...{ hasPhoto, text, onExport, onClose }} />;
   if (open === "remove") return <RemoveDialog {...{ text, onRemove, onClose }} />;
   return null;
 }
