@@ -128,6 +128,31 @@ describe("without sight, and without a keyboard", () => {
   });
 });
 
+describe("on a short screen", () => {
+  it.each([
+    [320, 480],
+    [640, 320],
+    [480, 320],
+  ])(
+    "of %i x %i the camera is above the tabs, and the photo is seen beside what is told",
+    async (width, height) => {
+      const phone = await takePhone(network.url, { locale: "ko-KR", width, height });
+      const { page } = phone;
+      await page.goto("/");
+      const camera = await page.locator("label.primary").boundingBox();
+      const tabs = await page.locator(".tab-bar").boundingBox();
+      expect((camera?.y ?? 0) + (camera?.height ?? 0)).toBeLessThanOrEqual(tabs?.y ?? 0);
+      await scan(page);
+      await page.locator(".panel .stepper button").last().click();
+      await page.locator(".hold-card").waitFor();
+      await page.waitForTimeout(600);
+      const photo = await page.locator(".stage-photo").boundingBox();
+      expect(photo?.height).toBeGreaterThan(150);
+      await phone.close();
+    },
+  );
+});
+
 describe("a photo is never thrown away unasked", () => {
   it("neither by Cancel nor by Another photo", async () => {
     const phone = await takePhone(network.url);
