@@ -53,7 +53,9 @@ function Overview({ wall, result, problem, text, onChoose }: Properties): JSX.El
       {truncated && problem === null && <p class="note">{text.wall.truncated(found, kept)}</p>}
       {wall.problems.length === 0 && <p class="dim">{text.wall.noProblems}</p>}
       {chosen !== undefined && <ProblemCard problem={chosen} text={text} />}
-      <ProblemChips problems={wall.problems} chosen={problem} text={text} onChoose={onChoose} />
+      {wall.problems.length > 0 && (
+        <ProblemChips problems={wall.problems} chosen={problem} text={text} onChoose={onChoose} />
+      )}
     </>
   );
 }

@@ -226,6 +226,16 @@ export const en = {
     models: "Models",
     noModels: "No models are loaded.",
     stages: "Last analysis",
+    stageNames: {
+      decode: "Read the photo",
+      detection: "Find holds",
+      masks: "Outlines",
+      tags: "Start and top",
+      colour: "Colours",
+      clip: "Colours (CLIP)",
+      grouping: "Group",
+      analysis: "Grade",
+    } as Record<string, string>,
     noStages: "None since the server started.",
     uptime: (minutes: number) =>
       minutes < 120 ? `up for ${Math.round(minutes)} min` : `up for ${Math.round(minutes / 60)} h`,

@@ -225,6 +225,16 @@ export const ko: Catalogue = {
     models: "모델",
     noModels: "불러온 모델이 없어요.",
     stages: "마지막 분석",
+    stageNames: {
+      decode: "사진 읽기",
+      detection: "홀드 찾기",
+      masks: "윤곽선",
+      tags: "스타트와 탑",
+      colour: "색상",
+      clip: "색상 (CLIP)",
+      grouping: "문제 묶기",
+      analysis: "난이도 추정",
+    },
     noStages: "서버가 시작된 뒤로 아직 없어요.",
     uptime: (minutes) =>
       minutes < 120 ? `${Math.round(minutes)}분째 실행 중` : `${Math.round(minutes / 60)}시간째 실행 중`,

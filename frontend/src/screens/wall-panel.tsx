@@ -21,6 +21,8 @@ interface Properties {
   selection: Selection;
   corrections: Corrections;
   drawing: Drawing;
+  /** From correcting to looking, and back. */
+  onTurn: () => void;
   /** Asks first. */
   onErase: () => void;
 }
@@ -89,7 +91,7 @@ function Exploring(
 }
 
 function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
-  const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  const { entry, wall, photoUrl, selection, corrections, drawing, onTurn } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
   return (
@@ -110,7 +112,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
         drawing.setActive(active);
       }}
       onDrawMiddle={drawing.putInMiddle}
-      onDone={() => go({ at: "wall", id: entry.id, mode: "explore" })}
+      onDone={onTurn}
       onStep={selection.step}
       onClose={() => selection.select(null)}
     />

@@ -21,6 +21,7 @@ import { useKeptFocus } from "./use-kept-focus";
 import { useNaturalSize } from "./use-natural-size";
 import { usePhotoUrl } from "./use-photo-url";
 import { type Selection, useSelection } from "./use-selection";
+import { useTurn } from "./use-turn";
 import { useWall } from "./use-wall";
 import { WallPanel } from "./wall-panel";
 
@@ -39,6 +40,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const [scale, setScale] = useState(1);
   const [dialog, setDialog] = useState<"share" | "remove" | null>(null);
   const { panel, covered } = useCovered();
+  const turn = useTurn(entry.id, mode);
   useKeptFocus(panel);
   const wall = useWall(entry, findings);
   const [unreadable, setUnreadable] = useState<Blob | null>(null);
@@ -77,7 +79,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         failed={entry.status === "failed"}
         correcting={mode === "correct"}
         onShare={() => setDialog("share")}
-        onCorrect={() => go({ at: "wall", id: entry.id, mode: mode === "correct" ? "explore" : "correct" })}
+        onCorrect={turn}
         onRemove={() => setDialog("remove")}
       />
       <WallStage
@@ -108,6 +110,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       <div class="panel" ref={panel} tabIndex={-1}>
         <WallPanel
           {...{ entry, findings, wall, photoUrl, mode, selection, corrections, drawing }}
+          onTurn={turn}
           onErase={() => setDialog("remove")}
         />
       </div>
