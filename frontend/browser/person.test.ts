@@ -153,6 +153,21 @@ describe("on a short screen", () => {
   );
 });
 
+describe("the browser's Back", () => {
+  it("leads out of correcting, and after Done not into it again", async () => {
+    const phone = await takePhone(network.url);
+    const { page } = phone;
+    await scan(page);
+    const wall = page.url();
+    await page.getByRole("button", { name: en.wall.correct }).click();
+    await page.getByRole("button", { name: en.common.done }).click();
+    await expect.poll(() => page.url()).toBe(wall);
+    await page.goBack();
+    await page.getByRole("heading", { name: en.capture.title }).waitFor();
+    await phone.close();
+  });
+});
+
 describe("a photo is never thrown away unasked", () => {
   it("neither by Cancel nor by Another photo", async () => {
     const phone = await takePhone(network.url);
