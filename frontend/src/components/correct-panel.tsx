@@ -12,7 +12,7 @@ interface Properties {
   photoUrl: string | null;
   text: Catalogue;
   timeline: Timeline<Correction>;
-  sent: boolean;
+  delivery: keyof Catalogue["correct"]["delivery"];
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
   drawing: boolean;
@@ -29,7 +29,8 @@ interface Properties {
 
 /** Puts right what the machine got wrong. */
 export function CorrectPanel(properties: Properties): JSX.Element {
-  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
+  const { wall, text, timeline, hold, drawing, onUndo, onRedo, onDone, onStep, delivery } = properties;
+  const stuck = drawing || wall.holds.length === 0;
   const changes = timeline.done.length;
   return (
     <>
@@ -41,13 +42,14 @@ export function CorrectPanel(properties: Properties): JSX.Element {
           onClick={onRedo}
           disabled={timeline.undone.length === 0}
         />
-        <p class="dim" role="status">
-          {changes > 0 &&
-            `${text.correct.changes(changes)} · ${sent ? text.correct.sent : text.correct.kept}`}
-        </p>
+        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} disabled={stuck} />
+        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} disabled={stuck} />
         <button type="button" class="button primary small" onClick={onDone}>
           {text.common.done}
         </button>
+        <p class="dim" role="status">
+          {changes > 0 && `${text.correct.changes(changes)} · ${text.correct.delivery[delivery]}`}
+        </p>
       </div>
       {hold !== null && !drawing ? <HoldEditor {...properties} hold={hold} /> : <Drawing {...properties} />}
     </>

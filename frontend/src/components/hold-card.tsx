@@ -10,12 +10,11 @@ interface Properties {
   wall: Wall;
   photoUrl: string | null;
   text: Catalogue;
-  onStep: (by: 1 | -1) => void;
   onClose: () => void;
 }
 
 /** What is known of one hold. */
-export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Properties): JSX.Element {
+export function HoldCard({ hold, wall, photoUrl, text, onClose }: Properties): JSX.Element {
   const [left, top, right, bottom] = hold.bbox;
   const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
   const percent = Math.round(hold.score * 100);
@@ -24,7 +23,7 @@ export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Proper
       <div class="hold-head">
         <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(hold.id)} />
         <div class="hold-title">
-          <h2 aria-live="polite">
+          <h2>
             {text.hold.name(hold.id)} <span class="dim">{text.colours[hold.color]}</span>
           </h2>
           <p class="dim">{index < 0 ? text.wall.noProblem : text.problem.name(index + 1)}</p>
@@ -40,10 +39,6 @@ export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Proper
         </Fact>
         <Fact name={text.hold.confidence}>{hold.drawn ? text.hold.drawn : `${percent} %`}</Fact>
       </dl>
-      <div class="stepper">
-        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} />
-        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} />
-      </div>
     </section>
   );
 }

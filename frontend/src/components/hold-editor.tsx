@@ -15,13 +15,12 @@ interface Properties {
   photoUrl: string | null;
   text: Catalogue;
   onCorrect: (correction: Correction) => void;
-  onStep: (by: 1 | -1) => void;
   onClose: () => void;
 }
 
 /** Everything of a hold that a person may know better. */
 export function HoldEditor(properties: Properties): JSX.Element {
-  const { hold, wall, photoUrl, text, onCorrect, onStep, onClose } = properties;
+  const { hold, wall, photoUrl, text, onCorrect, onClose } = properties;
   const hold_id = hold.id;
   const kinds: Kind[] = ["hold", "volume"];
   const tags: (Tag | "none")[] = ["none", "start", "top"];
@@ -33,8 +32,6 @@ export function HoldEditor(properties: Properties): JSX.Element {
           <h2>{text.hold.name(hold.id)}</h2>
           <p class="dim">{hold.drawn ? text.hold.drawn : text.colours[hold.individual_color]}</p>
         </div>
-        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} quiet />
-        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} quiet />
         <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
       </div>
       <ColourPicker

@@ -6,7 +6,7 @@ import type { SeenProblem } from "../lib/corrections";
 export function ProblemCard({ problem, text }: { problem: SeenProblem; text: Catalogue }): JSX.Element {
   const { difficulty, climb_type: climb } = problem;
   return (
-    <section class="problem-card" aria-label={text.colours[problem.color_name]} aria-live="polite">
+    <section class="problem-card" aria-label={text.colours[problem.color_name]}>
       {difficulty === null ? (
         <p class="dim">{text.problem.tooFew}</p>
       ) : (

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { EmptyState } from "../components/empty-state";
 import { IconButton } from "../components/icon-button";
 import { RemoveDialog } from "../components/remove-dialog";
 import { useApp, useSelect, useText } from "../state/context";
+import { useKeptFocus } from "./use-kept-focus";
 import { WallTile } from "./wall-tile";
 
 /** The walls on this phone. */
@@ -12,8 +13,10 @@ export function HistoryScreen(): JSX.Element {
   const text = useText();
   const entries = useSelect((state) => state.entries);
   const [removing, setRemoving] = useState<string | null>(null);
+  const screen = useRef<HTMLElement>(null);
+  useKeptFocus(screen);
   return (
-    <main id="main" class="screen history" tabIndex={-1}>
+    <main id="main" class="screen history" tabIndex={-1} ref={screen}>
       <h1>{text.history.title}</h1>
       {entries?.length === 0 && (
         <EmptyState

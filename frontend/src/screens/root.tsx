@@ -34,10 +34,15 @@ export function Root(): JSX.Element {
       >
         {text.common.skip}
       </a>
-      {!online && route.at !== "wall" && <p class="offline-line">{text.offline}</p>}
+      {/* Live regions are always there: one that comes with its words is not read out. */}
+      <div role="status" class={route.at === "wall" ? "offline-place floats" : "offline-place"}>
+        {!online && <p class="offline-line">{text.offline}</p>}
+      </div>
       <Screen route={route} />
       {route.at !== "wall" && <TabBar at={route.at === "status" ? "settings" : route.at} text={text} />}
-      {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      <div role="status">
+        {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      </div>
       <Toast words={notice?.text ?? null} />
     </>
   );

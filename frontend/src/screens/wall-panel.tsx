@@ -21,6 +21,9 @@ interface Properties {
   selection: Selection;
   corrections: Corrections;
   drawing: Drawing;
+  /** From correcting to looking, and back. */
+  onTurn: () => void;
+  /** Asks first. */
   onErase: () => void;
 }
 
@@ -49,7 +52,7 @@ function Running({ entry, onErase }: Properties): JSX.Element {
   );
 }
 
-function Failed({ entry, onErase }: Properties): JSX.Element {
+function Failed({ entry }: Properties): JSX.Element {
   const { analyses, change } = useApp();
   const text = useText();
   const apiKey = useSelect((state) => state.settings.apiKey);
@@ -60,7 +63,8 @@ function Failed({ entry, onErase }: Properties): JSX.Element {
       text={text}
       apiKey={apiKey}
       onRetry={() => analyses.retry(entry.id)}
-      onNewPhoto={onErase}
+      // This one stays in the history until somebody deletes it.
+      onNewPhoto={() => go({ at: "capture" })}
       onKey={(key) => {
         change({ apiKey: key });
         analyses.retry(entry.id);
@@ -87,7 +91,7 @@ function Exploring(
 }
 
 function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
-  const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  const { entry, wall, photoUrl, selection, corrections, drawing, onTurn } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
   return (
@@ -96,7 +100,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={entry.delivery === "sent"}
+      delivery={entry.delivery}
       share={keeps === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
@@ -108,7 +112,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
         drawing.setActive(active);
       }}
       onDrawMiddle={drawing.putInMiddle}
-      onDone={() => go({ at: "wall", id: entry.id, mode: "explore" })}
+      onDone={onTurn}
       onStep={selection.step}
       onClose={() => selection.select(null)}
     />
