@@ -12,7 +12,8 @@ interface Properties {
   photoUrl: string | null;
   text: Catalogue;
   timeline: Timeline<Correction>;
-  sent: boolean;
+  /** Where the changes are by now. */
+  fate: "unkept" | "kept" | "sent";
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
   drawing: boolean;
@@ -29,7 +30,7 @@ interface Properties {
 
 /** Puts right what the machine got wrong. */
 export function CorrectPanel(properties: Properties): JSX.Element {
-  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
+  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, fate } = properties;
   const changes = timeline.done.length;
   return (
     <>
@@ -42,8 +43,7 @@ export function CorrectPanel(properties: Properties): JSX.Element {
           disabled={timeline.undone.length === 0}
         />
         <p class="dim" role="status">
-          {changes > 0 &&
-            `${text.correct.changes(changes)} · ${sent ? text.correct.sent : text.correct.kept}`}
+          {changes > 0 && `${text.correct.changes(changes)} · ${text.correct[fate]}`}
         </p>
         <button type="button" class="button primary small" onClick={onDone}>
           {text.common.done}

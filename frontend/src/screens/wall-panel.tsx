@@ -90,14 +90,15 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
   const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
+  const unkept = useSelect((state) => state.unkept.includes(entry.id));
   return (
     <CorrectPanel
       {...{ wall, photoUrl }}
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={entry.delivery === "sent"}
-      share={keeps ? entry.share : null}
+      fate={unkept ? "unkept" : entry.delivery === "sent" ? "sent" : "kept"}
+      share={keeps || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
       onCorrect={corrections.correct}
