@@ -188,3 +188,16 @@ it("a database that the browser closed is opened again", async () => {
   await explored(page);
   await close();
 });
+
+it("a browser that refuses to keep anything is said to", async () => {
+  const { page, close } = await takePhone(network.url);
+  await page.addInitScript(() => {
+    IDBFactory.prototype.open = () => {
+      throw new DOMException("refused", "SecurityError");
+    };
+  });
+  await scan(page, "twins.jpg");
+  await page.goto("/#/history");
+  await page.getByText("This browser keeps nothing").waitFor();
+  await close();
+});
