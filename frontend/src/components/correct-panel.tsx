@@ -12,6 +12,7 @@ interface Properties {
   photoUrl: string | null;
   text: Catalogue;
   timeline: Timeline<Correction>;
+  /** Where the changes are by now. */
   delivery: keyof Catalogue["correct"]["delivery"];
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
@@ -32,6 +33,9 @@ export function CorrectPanel(properties: Properties): JSX.Element {
   const { wall, text, timeline, hold, drawing, onUndo, onRedo, onDone, onStep, delivery } = properties;
   const stuck = drawing || wall.holds.length === 0;
   const changes = timeline.done.length;
+  const said = changes > 0 ? [text.correct.changes(changes)] : [];
+  // With nothing changed there is still the box about training, which a server may have refused.
+  if (changes > 0 || delivery !== "sent") said.push(text.correct.delivery[delivery]);
   return (
     <>
       <div class="correct-bar">
@@ -48,7 +52,7 @@ export function CorrectPanel(properties: Properties): JSX.Element {
           {text.common.done}
         </button>
         <p class="dim" role="status">
-          {changes > 0 && `${text.correct.changes(changes)} · ${text.correct.delivery[delivery]}`}
+          {said.join(" · ")}
         </p>
       </div>
       {hold !== null && !drawing ? <HoldEditor {...properties} hold={hold} /> : <Drawing {...properties} />}

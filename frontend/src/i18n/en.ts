@@ -163,6 +163,7 @@ export const en = {
       due: "Kept on this phone",
       sent: "Kept, and sent to the server",
       refused: "Kept on this phone alone: the server did not take it, or has forgotten this wall.",
+      unkept: "Not kept: your phone is out of space",
     },
   },
   share: {
@@ -185,6 +186,7 @@ export const en = {
     title: "History",
     empty: "No walls yet",
     emptyHint: "What you scan is kept here, on this phone alone, and works without a network.",
+    fleeting: "This browser keeps nothing: what you scan is gone when you close this page.",
     first: "Scan the first one",
     running: "Analysing",
     failed: "Failed",
@@ -193,7 +195,8 @@ export const en = {
   remove: {
     title: "Delete this wall?",
     body: "Photo, result and corrections go, on this phone and on the server. This cannot be undone.",
-    done: "Deleted here and on the server",
+    erased: "Deleted here and on the server",
+    owed: "Deleted here. The server is told as soon as it listens.",
     keep: "Keep it",
   },
   settings: {

@@ -162,6 +162,7 @@ export const ko: Catalogue = {
       due: "휴대폰에 저장됨",
       sent: "저장하고 서버에 보냄",
       refused: "휴대폰에만 저장됨: 서버가 받지 않았거나 이 벽을 이미 지웠어요.",
+      unkept: "저장되지 않음: 휴대폰 공간이 부족해요",
     },
   },
   share: {
@@ -184,6 +185,7 @@ export const ko: Catalogue = {
     title: "기록",
     empty: "아직 기록이 없어요",
     emptyHint: "스캔한 벽은 이 휴대폰에만 저장되고, 네트워크 없이도 볼 수 있어요.",
+    fleeting: "이 브라우저는 저장하지 않아요. 페이지를 닫으면 스캔한 벽이 사라져요.",
     first: "첫 번째 벽 스캔하기",
     running: "분석 중",
     failed: "실패",
@@ -192,7 +194,8 @@ export const ko: Catalogue = {
   remove: {
     title: "이 벽을 삭제할까요?",
     body: "사진과 결과, 고친 내용이 휴대폰과 서버에서 모두 삭제돼요. 되돌릴 수 없어요.",
-    done: "휴대폰과 서버에서 삭제했어요",
+    erased: "휴대폰과 서버에서 삭제했어요",
+    owed: "휴대폰에서 삭제했어요. 서버에는 연결되는 대로 알릴게요.",
     keep: "그대로 두기",
   },
   settings: {

@@ -198,6 +198,17 @@ describe("what the service is sent", () => {
     expect(sent.problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
   });
 
+  it("never is what the machine estimated: ends go out where a person moved them, not with other changes", () => {
+    const sent = (...corrections: Correction[]): unknown => asSent(FOUND, corrections, false).problems;
+    expect(sent({ op: "set_color", hold_id: 2, color: "mint" })).toEqual([]);
+    expect(sent({ op: "set_kind", hold_id: 1, kind: "volume" })).toEqual([]);
+    expect(sent({ op: "delete", hold_id: 2 })).toEqual([]);
+    expect(sent({ op: "delete", hold_id: 1 })).toEqual([]);
+    expect(sent({ op: "set_tag", hold_id: 1, tag: null })).toEqual([{ id: 1, start: [], top: [3] }]);
+    expect(sent({ op: "set_problem", hold_id: 3, problem_id: 2 })).toEqual([{ id: 1, start: [1], top: [] }]);
+    expect(after({ op: "set_color", hold_id: 2, color: "mint" }).problems[0]?.changed).toBe(false);
+  });
+
   it("is nothing where nothing was changed", () => {
     expect(asSent(FOUND, [], false)).toEqual({ holds: [], added: [], problems: [], share: false });
   });

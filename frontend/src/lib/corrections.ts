@@ -50,7 +50,8 @@ export function correct(result: Found, corrections: readonly Correction[]): Wall
   for (const correction of corrections) {
     const before = holds.get(correction.hold_id);
     const after = applied(correction, before, result.problems);
-    touch(touched, before?.problemId, after?.problemId);
+    // A colour weighs nothing in a grade.
+    if (correction.op !== "set_color") touch(touched, before?.problemId, after?.problemId);
     if (after === null) holds.delete(correction.hold_id);
     else holds.set(correction.hold_id, after);
   }
@@ -173,10 +174,24 @@ export function asSent(result: Found, corrections: readonly Correction[], share:
       problem: problemId,
     })),
     problems: wall.problems
-      .filter(({ changed }) => changed)
+      .filter((problem) => endsMoved(problem, result.problems, after))
       .map(({ id, start_ids, top_ids }) => ({ id, start: start_ids.map(nameOf), top: top_ids.map(nameOf) })),
     share,
   };
+}
+
+/**
+ * Whether a person said where the problem starts or ends. What the machine estimated is not sent back as if a person
+ * had said it; and that a start was no hold at all is said by its deletion.
+ */
+function endsMoved(
+  now: SeenProblem,
+  problems: readonly Problem[],
+  after: ReadonlyMap<number, SeenHold>,
+): boolean {
+  const before = problems.find(({ id }) => id === now.id);
+  const left = (ids: readonly number[] = []): number[] => ids.filter((id) => after.has(id));
+  return !same(now.start_ids, left(before?.start_ids)) || !same(now.top_ids, left(before?.top_ids));
 }
 
 /** What to say of a hold; null where nothing was changed. */

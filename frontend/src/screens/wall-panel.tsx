@@ -94,14 +94,15 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
   const { entry, wall, photoUrl, selection, corrections, drawing, onTurn } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
+  const unkept = useSelect((state) => state.unkept.includes(entry.id));
   return (
     <CorrectPanel
       {...{ wall, photoUrl }}
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      delivery={entry.delivery}
-      share={keeps === true ? entry.share : null}
+      delivery={unkept ? "unkept" : entry.delivery}
+      share={keeps === true || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
       onCorrect={corrections.correct}

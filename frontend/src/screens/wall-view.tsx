@@ -60,7 +60,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const done = entry.status === "done" && findings.result !== null;
   const erase = (): void => {
     go({ at: done ? "history" : "capture" });
-    void analyses.erase(entry.id).then(() => done && notify(text.remove.done));
+    void analyses.erase(entry.id).then((how) => done && notify(text.remove[how]));
   };
   const keyed = (key: string): boolean => {
     if (key === "Escape" && drawing.active) drawing.setActive(false);
