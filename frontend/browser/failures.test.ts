@@ -83,7 +83,7 @@ describe("each failure", () => {
     network.instead = (seen) => (seen.method === "POST" && (refusals += 1) <= 2 ? full(seen) : null);
     await page.goto("/");
     await choose(page, PHOTO);
-    await page.getByText("Many climbers are waiting").waitFor();
+    await page.getByText("Many climbers are waiting", { exact: true }).waitFor();
     await phone.accessible("a full queue");
     await phone.picture("queue-full");
     const asked = Date.now();

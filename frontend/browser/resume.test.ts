@@ -70,7 +70,7 @@ describe("a phone that loses its connection", () => {
     network.down = true;
     await context.setOffline(true);
     await choose(page, join(SAMPLES, "twins.jpg"));
-    await page.getByText("You are offline").waitFor();
+    await page.getByText("You are offline", { exact: true }).waitFor();
     await phone.accessible("offline while sending");
     await phone.picture("offline");
     network.down = false;
@@ -88,7 +88,7 @@ describe("a phone that loses its connection", () => {
     await choose(page, join(SAMPLES, "painted.jpg"));
     await reaches(page, "Find the holds");
     await server.kill();
-    await page.getByText("No connection to the server").waitFor();
+    await page.getByText("No connection to the server", { exact: true }).waitFor();
     await page.getByText(/Next try in \d+ s/).waitFor();
     await phone.picture("waiting");
     const percent = await page.locator("progress").evaluate((bar: HTMLProgressElement) => bar.value);

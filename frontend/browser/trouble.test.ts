@@ -82,7 +82,7 @@ describe("a deletion", () => {
     await page.goto("/");
     network.loses = isUpload;
     await choose(page, join(SAMPLES, "twins.jpg"));
-    await page.getByText("No connection to the server").waitFor();
+    await page.getByText("No connection to the server", { exact: true }).waitFor();
     network.loses = () => false;
     network.instead = (seen) => (isUpload(seen) ? busy("1") : null);
     const erased = page.waitForResponse((answer) => answer.request().method() === "DELETE");

@@ -17,6 +17,8 @@ interface Properties {
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
   drawing: boolean;
+  /** An id for a problem that is to be made. */
+  freeProblem: number;
   onCorrect: (correction: Correction) => void;
   onShare: (share: boolean) => void;
   onUndo: () => void;

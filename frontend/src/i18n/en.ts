@@ -1,3 +1,4 @@
+import type { Place } from "../lib/order";
 import { failures, type Sentence } from "./failures.en";
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -87,6 +88,7 @@ export const en = {
     range: (low: string, high: string) => (low === high ? low : `${low} to ${high}`),
     gradeNote: "Estimated from geometry alone. No setter's grade.",
     tooFew: "Too few holds to say",
+    made: "You made this problem: it has no grade.",
     changed: "You changed this problem: the grade is from before.",
     estimatedEnds: "Start and top are estimated from where the holds are.",
     estimatedStart: "The start is estimated from where the holds are.",
@@ -112,8 +114,8 @@ export const en = {
     } as Record<string, string>,
   },
   hold: {
-    name: (id: number) => `Hold ${id}`,
-    crop: (id: number) => `Hold ${id}, enlarged`,
+    name: (place?: Place) => (place === undefined ? "Hold" : `Hold ${place.number} of ${place.of}`),
+    crop: (name: string) => `${name}, enlarged`,
     next: "Next hold",
     previous: "Previous hold",
     close: "Let go of this hold",
@@ -158,6 +160,7 @@ export const en = {
     },
     share: "The owner of this server trains with corrected photos. Mine may be used.",
     remove: "Delete this hold",
+    newProblem: "A new problem",
     changes: (n: number) => count(n, "change"),
     delivery: {
       due: "Kept on this phone",
@@ -197,6 +200,7 @@ export const en = {
     body: "Photo, result and corrections go, on this phone and on the server. This cannot be undone.",
     erased: "Deleted here and on the server",
     owed: "Deleted here. The server is told as soon as it listens.",
+    stuck: "Your phone did not delete it. Close other tabs of this app, and try again.",
     keep: "Keep it",
   },
   settings: {

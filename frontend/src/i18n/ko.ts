@@ -86,6 +86,7 @@ export const ko: Catalogue = {
     range: (low, high) => (low === high ? low : `${low}~${high}`),
     gradeNote: "홀드의 배치만으로 추정했어요. 세터의 난이도가 아니에요.",
     tooFew: "홀드가 적어 알 수 없어요",
+    made: "직접 만든 문제라 난이도가 없어요.",
     changed: "직접 고친 문제예요. 난이도는 고치기 전 값이에요.",
     estimatedEnds: "스타트와 탑은 홀드 위치로 추정했어요.",
     estimatedStart: "스타트는 홀드 위치로 추정했어요.",
@@ -111,8 +112,8 @@ export const ko: Catalogue = {
     },
   },
   hold: {
-    name: (id) => `홀드 ${id}`,
-    crop: (id) => `확대한 홀드 ${id}`,
+    name: (place) => (place === undefined ? "홀드" : `홀드 ${place.number}/${place.of}`),
+    crop: (name) => `${name}, 확대`,
     next: "다음 홀드",
     previous: "이전 홀드",
     close: "홀드 선택 해제",
@@ -157,6 +158,7 @@ export const ko: Catalogue = {
     },
     share: "이 서버의 주인은 고친 사진으로 모델을 학습시켜요. 제 사진을 써도 돼요.",
     remove: "이 홀드 삭제",
+    newProblem: "새 문제",
     changes: (n) => `${n}곳 고침`,
     delivery: {
       due: "휴대폰에 저장됨",
@@ -196,6 +198,7 @@ export const ko: Catalogue = {
     body: "사진과 결과, 고친 내용이 휴대폰과 서버에서 모두 삭제돼요. 되돌릴 수 없어요.",
     erased: "휴대폰과 서버에서 삭제했어요",
     owed: "휴대폰에서 삭제했어요. 서버에는 연결되는 대로 알릴게요.",
+    stuck: "휴대폰에서 삭제하지 못했어요. 이 앱의 다른 탭을 닫고 다시 해 보세요.",
     keep: "그대로 두기",
   },
   settings: {

@@ -105,6 +105,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       share={keeps === true || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
+      freeProblem={corrections.freeProblem}
       onCorrect={corrections.correct}
       onUndo={corrections.undo}
       onRedo={corrections.redo}

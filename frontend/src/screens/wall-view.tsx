@@ -10,11 +10,13 @@ import { ZoomButtons } from "../components/zoom-buttons";
 import type { Catalogue } from "../i18n";
 import type { Camera } from "../lib/camera";
 import type { Wall } from "../lib/corrections";
+import { places } from "../lib/order";
 import { useApp, useText } from "../state/context";
 import type { Entry, Findings } from "../state/entry";
 import { go } from "../state/route";
 import { useCorrections } from "./use-corrections";
 import { useCovered } from "./use-covered";
+import { type OpenDialog, useDialog } from "./use-dialog";
 import { useDrawing } from "./use-drawing";
 import { useExports } from "./use-exports";
 import { useKeptFocus } from "./use-kept-focus";
@@ -38,7 +40,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const text = useText();
   const camera = useRef<Camera | null>(null);
   const [scale, setScale] = useState(1);
-  const [dialog, setDialog] = useState<"share" | "remove" | null>(null);
+  const [dialog, setDialog] = useDialog(mode);
   const { panel, covered } = useCovered();
   const turn = useTurn(entry.id, mode);
   useKeptFocus(panel);
@@ -51,7 +53,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const chosen = selection.hold?.id;
   // What is told of another hold begins at its name.
   useEffect(() => panel.current?.scrollTo(0, 0), [panel, chosen]);
-  const corrections = useCorrections(entry.id, entry.corrections, findings.result);
+  const corrections = useCorrections(entry, findings.result, wall);
   const onDrawn = (contour: Parameters<typeof corrections.draw>[0]): void =>
     selection.select(corrections.draw(contour, selection.problem));
   const drawing = useDrawing(camera, size, onDrawn, (how) => notify(text.correct.unfit[how]));
@@ -87,6 +89,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         label={text.wall.photo}
         keys={text.wall.keys}
         onTap={done ? selection.tap : () => undefined}
+        onUntap={selection.untap}
         onKey={keyed}
         onSettle={(at) => setScale(roughly(at))}
         onUnreadable={() => setUnreadable(photo)}
@@ -127,7 +130,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
 }
 
 interface DialogsProperties {
-  open: "share" | "remove" | null;
+  open: OpenDialog;
   hasPhoto: boolean;
   text: Catalogue;
   onExport: ReturnType<typeof useExports>;
@@ -156,7 +159,12 @@ function said(wall: Wall | null, { hold, problem }: Selection, text: Catalogue):
   const number = group === undefined ? [] : [text.problem.name(place + 1)];
   if (hold !== null) {
     const tag = hold.tag === null ? [] : [text.hold.tags[hold.tag]];
-    return [text.hold.name(hold.id), text.colours[hold.individual_color], ...number, ...tag].join(", ");
+    return [
+      text.hold.name(places(wall).get(hold.id)),
+      text.colours[hold.individual_color],
+      ...number,
+      ...tag,
+    ].join(", ");
   }
   if (group === undefined) return "";
   const grade = group.difficulty === null ? text.problem.tooFew : group.difficulty.grade;

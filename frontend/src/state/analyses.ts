@@ -84,8 +84,12 @@ export function createAnalyses(tools: Tools, keep: Keep): Analyses {
     erase: async (id) => {
       running.get(id)?.abort();
       running.delete(id);
-      const owed = await shelves.drop(id);
-      return owed === null ? "erased" : await eraser.erase(owed);
+      try {
+        const owed = await shelves.drop(id);
+        return owed === null ? "erased" : await eraser.erase(owed);
+      } catch {
+        return "stuck";
+      }
     },
     resume: () => {
       for (const { id, status } of store.get().entries ?? []) {

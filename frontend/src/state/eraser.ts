@@ -6,8 +6,8 @@ import type { Tools } from "./analysis";
 import { identityOf } from "./app";
 import { type Erasure, type Keep, nameOf } from "./keep";
 
-/** `erased`: the service has said so. `owed`: it will be told until it does. */
-export type Erased = "erased" | "owed";
+/** `erased`: the service has said so. `owed`: it will be told until it does. `stuck`: not even this device let it go. */
+export type Erased = "erased" | "owed" | "stuck";
 
 /** Tells the service what to erase, until it has done it: after a reload, a flight, a refused key. */
 export interface Eraser {

@@ -95,7 +95,6 @@ export function createShelves(store: AppStore, keep: Keep, others: Others | null
     close: () => store.set({ opened: null }),
     drop: async (id) => {
       const shown = entryOf(store.get(), id);
-      hide(id);
       const owed = (kept: Entry | undefined, photo: Blob | undefined): Erasure | null =>
         owedFor(shown ?? kept, kept, unstored.get(id) ?? photo);
       let erasure: Erasure | null = null;
@@ -105,6 +104,7 @@ export function createShelves(store: AppStore, keep: Keep, others: Others | null
         // A full phone has no room for what is owed either: then it is paid by this page, or not at all.
         await keep.forget(id, () => null);
       }
+      hide(id);
       unstored.delete(id);
       ledger.tellOthers(id);
       return erasure;
