@@ -66,7 +66,7 @@ describe("without sight, and without a keyboard", () => {
     expect(await said.innerText()).toBe("");
     const next = page.getByRole("button", { name: en.hold.next });
     await next.tap();
-    await expect.poll(() => said.innerText()).toMatch(/^Hold \d+, /);
+    await expect.poll(() => said.innerText()).toMatch(/^Hold \d+ of \d+, /);
     const first = await said.innerText();
     await next.tap();
     await expect.poll(() => said.innerText()).not.toBe(first);
@@ -76,7 +76,7 @@ describe("without sight, and without a keyboard", () => {
     await next.tap();
     await page.locator(".hold-editor").waitFor();
     await next.tap();
-    expect(await said.innerText()).toMatch(/^Hold \d+, /);
+    expect(await said.innerText()).toMatch(/^Hold \d+ of \d+, /);
     expect(await page.getByRole("button", { name: en.wall.zoomIn }).count()).toBe(1);
     await phone.accessible("a hold by the buttons");
     await phone.close();
@@ -195,7 +195,7 @@ describe("a photo is never thrown away unasked", () => {
     network.slow = 0;
     await page.locator("dialog").getByRole("button", { name: en.common.delete }).click();
     await page.getByRole("heading", { name: en.capture.title }).waitFor();
-    expect(await page.locator(".strip li").count()).toBe(1);
+    await expect.poll(() => page.locator(".strip li").count()).toBe(1);
     await phone.close();
   });
 });

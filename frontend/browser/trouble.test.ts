@@ -87,6 +87,7 @@ describe("a deletion", () => {
     network.instead = (seen) => (isUpload(seen) ? busy("1") : null);
     const erased = page.waitForResponse((answer) => answer.request().method() === "DELETE");
     await page.getByRole("button", { name: "Cancel the analysis" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
     network.instead = () => null;
     expect((await erased).status()).toBe(204);
     const keys = network.seen.filter(isUpload).map(({ headers }) => headers["idempotency-key"]);

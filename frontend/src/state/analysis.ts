@@ -54,6 +54,8 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
   const { store, shelves, wake } = tools;
   const photo = await shelves.photo(id);
   for (let attempt = 0; ; attempt += 1) {
+    // An attempt before, whose answer was lost: a refusal of this one says nothing of that.
+    const unheard = current(tools, id).reached === true;
     try {
       const { key, wallAngle } = current(tools, id);
       const onProgress = (fraction: number): void => {
@@ -69,7 +71,7 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
       return job.job_id;
     } catch (error) {
       const failure = isAbort(error) ? null : toFailure(error);
-      if (failure?.told === true) await shelves.update(id, { reached: false });
+      if (failure?.told === true) await shelves.update(id, { reached: unheard });
       if (failure?.passing !== true) throw error;
       const wait = backoff(attempt, failure.retryAfter);
       shelves.wait(id, { code: failure.code, until: Date.now() + wait });
