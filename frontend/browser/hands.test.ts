@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
 import { type Network, startNetwork } from "./network";
@@ -43,13 +43,10 @@ describe("a hold of a chosen problem", () => {
     const number = Math.min(...numbers);
     for (let presses = 0; presses < number; presses += 1) await page.keyboard.press("n");
     await page.getByRole("heading", { name: `Hold ${number} of ${holds}` }).waitFor();
-    const hold = await page.locator(".outline.selected").boundingBox();
-    const label = await labels.filter({ hasText: new RegExp(`^${number}$`) }).boundingBox();
-    const [x, y] = [(label?.x ?? 0) + (label?.width ?? 0) / 2, (label?.y ?? 0) + (label?.height ?? 0) / 2];
-    expect(x).toBeGreaterThan(hold?.x ?? Infinity);
-    expect(x).toBeLessThan((hold?.x ?? 0) + (hold?.width ?? 0));
-    expect(y).toBeGreaterThan(hold?.y ?? Infinity);
-    expect(y).toBeLessThan((hold?.y ?? 0) + (hold?.height ?? 0));
+    const hold = await boxOf(page.locator(".outline.selected"));
+    const label = await boxOf(labels.filter({ hasText: new RegExp(`^${number}$`) }));
+    expect(Math.abs(hold.middle[0] - label.middle[0])).toBeLessThan(hold.width / 2);
+    expect(Math.abs(hold.middle[1] - label.middle[1])).toBeLessThan(hold.height / 2);
     await phone.picture("numbered");
     await phone.close();
   });
@@ -59,10 +56,11 @@ describe("a hold of a chosen problem", () => {
     const { page } = phone;
     await scan(page);
     const outline = page.locator(".outline").nth(3);
-    const width = async (): Promise<number> => (await outline.boundingBox())?.width ?? 0;
+    const width = async (): Promise<number> => (await boxOf(outline)).width;
     const before = await width();
-    const box = await outline.boundingBox();
-    const [x, y] = [(box?.x ?? 0) + (box?.width ?? 0) / 2, (box?.y ?? 0) + (box?.height ?? 0) / 2];
+    const {
+      middle: [x, y],
+    } = await boxOf(outline);
     await page.touchscreen.tap(x, y);
     await page.touchscreen.tap(x, y);
     await expect.poll(width).toBeGreaterThan(before * 1.5);
@@ -121,6 +119,19 @@ describe("a photo that is dropped", () => {
     await phone.close();
   });
 });
+
+interface Box {
+  readonly middle: readonly [number, number];
+  readonly width: number;
+  readonly height: number;
+}
+
+async function boxOf(element: Locator): Promise<Box> {
+  const box = await element.boundingBox();
+  if (box === null) throw new Error("it is not shown");
+  const { x, y, width, height } = box;
+  return { middle: [x + width / 2, y + height / 2], width, height };
+}
 
 /** Whether the browser would have done with the file what it does by itself. */
 async function drop(page: Page, type: "dragover" | "drop"): Promise<boolean> {
