@@ -1,21 +1,9 @@
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { explored, hangUp, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { describe, expect, it } from "vitest";
+import { explored, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 interface Kept {
   readonly holds: readonly object[];

@@ -1,23 +1,11 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { catalogue } from "../src/i18n";
-import { type Network, startNetwork } from "./network";
-import { explored, type Habits, hangUp, SAMPLES, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { explored, type Habits, SAMPLES, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 const LOOKS: [string, Habits][] = [
   ["a phone, English, dark", { locale: "en-US", dark: true }],
@@ -45,8 +33,7 @@ describe("every screen", () => {
     await look("explore");
     await page.locator(".chip").first().click();
     await look("problem");
-    await page.locator(".stage").focus();
-    await page.keyboard.press("n");
+    await page.getByRole("button", { name: text.hold.next }).click();
     await look("hold");
     await page.getByRole("button", { name: text.wall.correct }).click();
     await look("correct");

@@ -1,22 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, type Phone, reaches, SAMPLES, scan, takePhone } from "./phone";
-import { ROOT, type Server, startServer } from "./server";
+import { describe, expect, it } from "vitest";
+import { choose, explored, type Phone, reaches, SAMPLES, scan, takePhone } from "./phone";
+import { ROOT } from "./server";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 interface Exported {
   readonly holds: unknown[];

@@ -1,24 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
-import { type Network, startNetwork } from "./network";
-import { explored, hangUp, SAMPLES, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { explored, SAMPLES, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 describe("a hold of a chosen problem", () => {
   it("has the number on the photo that the panel calls it by, counted from the ground", async () => {

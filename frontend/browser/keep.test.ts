@@ -1,22 +1,10 @@
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
-import { type Network, startNetwork } from "./network";
-import { explored, hangUp, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { explored, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 describe("what the phone keeps", () => {
   it("opens without a network: the app, the history, and a wall with its photo", async () => {

@@ -1,27 +1,15 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { en } from "../src/i18n/en";
-import { type Network, startNetwork } from "./network";
-import { choose, hangUp, SAMPLES, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { choose, SAMPLES, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
+const { network } = await serve();
 
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
 afterEach(() => {
   network.instead = () => null;
 });
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
-
 const PLACES = { body: () => document.activeElement === document.body };
 
 async function nowhere(page: Page): Promise<boolean> {

@@ -1,21 +1,9 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, reaches, SAMPLES, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { beforeEach, describe, expect, it } from "vitest";
+import { choose, explored, reaches, SAMPLES, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network, server } = await serve();
 
 beforeEach(() => {
   network.down = false;

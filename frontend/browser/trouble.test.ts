@@ -1,23 +1,13 @@
 // What goes wrong between a phone and a service where neither is at fault: portals, two tabs, a full phone.
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Network, type Seen, startNetwork } from "./network";
-import { choose, explored, hangUp, SAMPLES, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Seen } from "./network";
+import { choose, explored, SAMPLES, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
+const { network } = await serve({ KEEP_CORRECTIONS: "1", JOB_TTL_S: "30" });
 
-beforeAll(async () => {
-  server = await startServer({ KEEP_CORRECTIONS: "1", JOB_TTL_S: "30" });
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
 beforeEach(() => {
   network.instead = () => null;
   network.loses = () => false;
