@@ -1,4 +1,4 @@
-import { Failure, failureOf, isAbort } from "./failure";
+import { Failure, failureOf, isAbort, NO_ANSWER_OF_OURS } from "./failure";
 import type { Health, JobAnswer, SentCorrections } from "./types";
 
 /** What every request carries; the settings screen and the language decide it. */
@@ -39,8 +39,6 @@ export async function request(
   const body = await answer.text().catch(() => "");
   throw failureOf(answer.status, body, answer.headers.get("Retry-After"), Date.now());
 }
-
-export const NO_ANSWER_OF_OURS = "something between phone and server answered";
 
 /** @throws Failure `unreachable` where what answered was not the service. */
 async function jsonOf(answer: Response): Promise<unknown> {

@@ -1,5 +1,5 @@
-import { headersOf, type Identity, NO_ANSWER_OF_OURS } from "./client";
-import { Failure, failureOf } from "./failure";
+import { headersOf, type Identity } from "./client";
+import { Failure, failureOf, NO_ANSWER_OF_OURS } from "./failure";
 import type { Accepted, WallAngle } from "./types";
 
 export interface Upload {
@@ -15,6 +15,8 @@ export interface Upload {
 
 /** The service gives up a silent upload after 20 s; a dead line would let us wait for minutes. */
 const SILENCE_MS = 25_000;
+/** The service gives up what is slower. */
+const SLOWEST_BYTES_PER_S = 8 * 1024;
 
 /** Sends a photo as a job. XMLHttpRequest, because fetch cannot tell how much has left the phone. */
 export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Upload): Promise<Accepted> {
@@ -37,7 +39,10 @@ export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Uploa
       silence.reset();
       if (!event.lengthComputable) return;
       upload.onProgress(event.loaded / event.total);
-      if (event.loaded === event.total) upload.onReached?.();
+      if (event.loaded < event.total) return;
+      // All of it lies in buffers on the way, of which nothing is heard until the last of them is empty.
+      silence.reset(SILENCE_MS + (event.total / SLOWEST_BYTES_PER_S) * 1000);
+      upload.onReached?.();
     };
     sending.onload = () => settle(sending, resolve, reject);
     sending.onerror = () => reject(new Failure("unreachable"));
@@ -84,14 +89,14 @@ function abortError(): DOMException {
 }
 
 /** Calls `bark` when `reset` was not called for so long. */
-function watchdog(ms: number, bark: () => void): { reset: () => void; end: () => void } {
+function watchdog(ms: number, bark: () => void): { reset: (ms?: number) => void; end: () => void } {
   let timer = setTimeout(bark, ms);
   const end = (): void => clearTimeout(timer);
   return {
     end,
-    reset: () => {
+    reset: (next = ms) => {
       end();
-      timer = setTimeout(bark, ms);
+      timer = setTimeout(bark, next);
     },
   };
 }

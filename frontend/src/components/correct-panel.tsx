@@ -6,6 +6,8 @@ import { HoldEditor } from "./hold-editor";
 import { Icon } from "./icon";
 import { IconButton } from "./icon-button";
 
+export type Delivery = keyof Catalogue["correct"]["delivery"];
+
 interface Properties {
   wall: Wall;
   hold: SeenHold | null;
@@ -13,7 +15,7 @@ interface Properties {
   text: Catalogue;
   timeline: Timeline<Correction>;
   /** Where the changes are by now. */
-  delivery: keyof Catalogue["correct"]["delivery"];
+  delivery: readonly Delivery[];
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
   drawing: boolean;
@@ -37,7 +39,8 @@ export function CorrectPanel(properties: Properties): JSX.Element {
   const changes = timeline.done.length;
   const said = changes > 0 ? [text.correct.changes(changes)] : [];
   // With nothing changed there is still the box about training, which a server may have refused.
-  if (changes > 0 || delivery !== "sent") said.push(text.correct.delivery[delivery]);
+  if (changes > 0 || !delivery.includes("sent"))
+    said.push(...delivery.map((how) => text.correct.delivery[how]));
   return (
     <>
       <div class="correct-bar">

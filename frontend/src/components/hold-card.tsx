@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Catalogue } from "../i18n";
 import type { SeenHold, Wall } from "../lib/corrections";
+import { markOf } from "../i18n/marks";
 import { places } from "../lib/order";
 import { ColourBars } from "./colour-bars";
 import { HoldCrop } from "./hold-crop";
@@ -29,7 +30,7 @@ export function HoldCard({ hold, wall, photoUrl, text, onClose }: Properties): J
             {name} <span class="dim">{text.colours[hold.color]}</span>
           </h2>
           <p class="dim">{index < 0 ? text.wall.noProblem : text.problem.name(index + 1)}</p>
-          {hold.tag !== null && <span class={`tag ${hold.tag}`}>{text.hold.tags[hold.tag]}</span>}
+          {hold.tag !== null && <span class={`tag ${hold.tag}`}>{markOf(hold, text)}</span>}
         </div>
         <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
       </div>

@@ -34,14 +34,14 @@ export function HoldEditor(properties: Properties): JSX.Element {
         <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(name)} />
         <div class="hold-title">
           <h2>{name}</h2>
-          <p class="dim">{hold.drawn ? text.hold.drawn : text.colours[hold.individual_color]}</p>
+          <p class="dim">{hold.drawn ? text.hold.drawn : text.colours[hold.color]}</p>
         </div>
         <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
       </div>
       <ColourPicker
         label={text.hold.colour}
         names={text.colours}
-        value={hold.individual_color}
+        value={hold.color}
         onChange={(color) => onCorrect({ op: "set_color", hold_id, color })}
       />
       <ProblemPicker

@@ -8,7 +8,7 @@ export function ProblemCard({ problem, text }: { problem: SeenProblem; text: Cat
   return (
     <section class="problem-card" aria-label={text.colours[problem.color_name]}>
       {difficulty === null ? (
-        <p class="dim">{text.problem.tooFew}</p>
+        !problem.made && <p class="dim">{text.problem.tooFew}</p>
       ) : (
         <div class="grade-row">
           <div class="grade">

@@ -6,7 +6,9 @@ import { WaitingLine } from "./waiting-line";
 
 interface Properties {
   progress: Progress;
-  waiting: { readonly code: string; readonly until: number } | null;
+  waiting: { readonly code: string; readonly until: number; readonly notBefore: number } | null;
+  /** The service has the photo. */
+  arrived: boolean;
   online: boolean;
   text: Catalogue;
   onTryNow: () => void;
@@ -17,12 +19,13 @@ interface Properties {
 export function ProgressPanel({
   progress,
   waiting,
+  arrived,
   online,
   text,
   onTryNow,
   onCancel,
 }: Properties): JSX.Element {
-  const code = waiting === null ? null : online ? waiting.code : "offline";
+  const code = waiting === null ? null : online ? waiting.code : arrived ? "offline_sent" : "offline";
   const waits = code === null ? null : sentenceOf(text, code, "");
   const percent = Math.round(progress.percent);
   return (
@@ -43,7 +46,7 @@ export function ProgressPanel({
         {waits === null ? said(progress, text) : `${waits.what}. ${waits.next}`}
       </p>
       {waiting !== null && code !== null && (
-        <WaitingLine code={code} until={waiting.until} text={text} onTryNow={onTryNow} />
+        <WaitingLine {...waiting} code={code} text={text} onTryNow={onTryNow} />
       )}
       <ol class="stages">
         {STAGES.map((stage) => (
@@ -55,7 +58,7 @@ export function ProgressPanel({
           />
         ))}
       </ol>
-      <p class="note">{text.progress.safe}</p>
+      <p class="note">{arrived ? text.progress.safe : text.progress.stay}</p>
       <button type="button" class="button" onClick={onCancel}>
         {text.progress.cancel}
       </button>

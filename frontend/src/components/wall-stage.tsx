@@ -87,7 +87,12 @@ export function WallStage(properties: Properties): JSX.Element {
       onPointerUp={(event) => gestures.up(event.pointerId, at(event), event.timeStamp)}
       onPointerCancel={(event) => gestures.cancel(event.pointerId)}
       onKeyDown={(event) => {
-        if (!event.ctrlKey && !event.metaKey && !event.altKey && pressed(event.key, camera, latest.current)) {
+        if (
+          !event.ctrlKey &&
+          !event.metaKey &&
+          !event.altKey &&
+          pressed(meant(event), camera, latest.current)
+        ) {
           event.preventDefault();
         }
       }}
@@ -140,6 +145,11 @@ function meaningOf(camera: Camera, latest: RefObject<Properties>): Meaning {
     },
     stroke: (point, phase) => latest.current.onStroke?.(camera.toPhoto(point), phase) ?? false,
   };
+}
+
+/** The key as a Latin keyboard has it there: with another layout N and P are letters of that. */
+function meant({ key, code }: KeyboardEvent): string {
+  return /^Key[A-Z]$/.test(code) && !/^[a-z]$/i.test(key) ? code.slice(3).toLowerCase() : key;
 }
 
 function pressed(key: string, camera: Camera, properties: Properties): boolean {

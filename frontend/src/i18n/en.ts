@@ -58,6 +58,7 @@ export const en = {
     grouped: (n: number) => count(n, "problem"),
     percent: (n: number) => `${n} percent`,
     safe: "You can lock your phone or leave: it goes on.",
+    stay: "Keep this page open until the photo has arrived.",
     cancel: "Cancel the analysis",
     waiting: (seconds: number) => `Next try in ${seconds} s`,
     noPreview:
@@ -78,6 +79,7 @@ export const en = {
     noProblems: "No two holds make a problem here.",
     noProblem: "In no problem",
     dummy: "A model without real weights answered: this result means nothing.",
+    noPreview: "This browser cannot show the photo; the outlines are where the holds are.",
     degraded: "A lesser model stood in for a missing one: colours are less certain.",
     truncated: (found: number, kept: number) => `${found} holds were found; the ${kept} largest are shown.`,
     gone: "This wall is not on this phone",
@@ -129,6 +131,7 @@ export const en = {
     marks: "Start or top",
     kinds: { hold: "Hold", volume: "Volume" },
     tags: { start: "Start", top: "Top", none: "Neither" },
+    guess: (mark: string) => `${mark} (estimated)`,
   },
   colours: {
     black: "Black",
@@ -164,6 +167,8 @@ export const en = {
     changes: (n: number) => count(n, "change"),
     delivery: {
       due: "Kept on this phone",
+      locked: "Kept on this phone. The server asks for its key: it is in the settings.",
+      withdrawing: "The server does not know yet that your photo may no longer be used.",
       sent: "Kept, and sent to the server",
       refused: "Kept on this phone alone: the server did not take it, or has forgotten this wall.",
       unkept: "Not kept: your phone is out of space",
@@ -188,7 +193,7 @@ export const en = {
   history: {
     title: "History",
     empty: "No walls yet",
-    emptyHint: "What you scan is kept here, on this phone alone, and works without a network.",
+    emptyHint: "What you scan is kept here, on this phone, and works without a network.",
     fleeting: "This browser keeps nothing: what you scan is gone when you close this page.",
     first: "Scan the first one",
     running: "Analysing",

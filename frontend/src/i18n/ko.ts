@@ -56,6 +56,7 @@ export const ko: Catalogue = {
     grouped: (n) => `문제 ${n}개`,
     percent: (n) => `${n}퍼센트`,
     safe: "화면을 잠그거나 나가도 분석은 계속돼요.",
+    stay: "사진이 다 갈 때까지 이 화면을 열어 두세요.",
     cancel: "분석 취소",
     waiting: (seconds) => `${seconds}초 뒤 다시 시도`,
     noPreview:
@@ -76,6 +77,7 @@ export const ko: Catalogue = {
     noProblems: "문제로 묶을 홀드가 없어요.",
     noProblem: "문제에 속하지 않음",
     dummy: "학습되지 않은 모델의 결과예요. 아무 의미가 없어요.",
+    noPreview: "이 브라우저는 사진을 보여줄 수 없지만, 윤곽선은 홀드 자리에 있어요.",
     degraded: "빠진 모델 대신 더 단순한 모델이 답했어요. 색상이 덜 정확할 수 있어요.",
     truncated: (found, kept) => `홀드 ${found}개 중 가장 큰 ${kept}개를 보여드려요.`,
     gone: "이 휴대폰에 없는 벽이에요",
@@ -127,6 +129,7 @@ export const ko: Catalogue = {
     marks: "스타트와 탑",
     kinds: { hold: "홀드", volume: "볼륨" },
     tags: { start: "스타트", top: "탑", none: "없음" },
+    guess: (mark) => `${mark} (추정)`,
   },
   colours: {
     black: "검정",
@@ -162,6 +165,8 @@ export const ko: Catalogue = {
     changes: (n) => `${n}곳 고침`,
     delivery: {
       due: "휴대폰에 저장됨",
+      locked: "휴대폰에 저장됨. 서버가 열쇠를 물어요: 설정에서 넣어 주세요.",
+      withdrawing: "사진을 더 쓰면 안 된다는 걸 서버가 아직 몰라요.",
       sent: "저장하고 서버에 보냄",
       refused: "휴대폰에만 저장됨: 서버가 받지 않았거나 이 벽을 이미 지웠어요.",
       unkept: "저장되지 않음: 휴대폰 공간이 부족해요",

@@ -91,7 +91,7 @@ describe("corrections", () => {
     expect(wall.problems.map(({ hold_count }) => hold_count)).toEqual([2, 2]);
   });
 
-  it("make a problem of a person's own: of its first hold's colour, without a grade, gone with its last hold", () => {
+  it("make a problem of a person's own: of its holds' colour, without a grade, gone with its last hold", () => {
     expect(nextProblemId(FOUND.problems, [])).toBe(3);
     const made: Correction = { op: "set_problem", hold_id: 2, problem_id: 3 };
     const recoloured: Correction = { op: "set_color", hold_id: 2, color: "mint" };
@@ -103,7 +103,7 @@ describe("corrections", () => {
       made: true,
       difficulty: null,
     });
-    expect(wall.holds.map(({ color }) => color)).toEqual(["red", "mint", "red", "mint"]);
+    expect(wall.holds.map(({ color }) => color)).toEqual(["red", "mint", "red", "red"]);
     // Found ones stay, also without a hold.
     expect(wall.problems.map(({ hold_count, made }) => [hold_count, made])).toEqual([
       [2, false],
@@ -130,6 +130,30 @@ describe("corrections", () => {
     const sent = asSent(FOUND, [drawn, start], false);
     expect(sent.added).toMatchObject([{ problem: 7 }]);
     expect(sent.problems).toEqual([{ id: 7, start: ["a0"], top: null }]);
+  });
+
+  it("keep a colour that a person said through other problems; what nobody said is the new problem's", () => {
+    const moved: Correction = { op: "set_problem", hold_id: 2, problem_id: 2 };
+    expect(after({ op: "set_color", hold_id: 2, color: "lime" }, moved).holds[1]?.color).toBe("lime");
+    expect(after(moved).holds[1]?.color).toBe("blue");
+    const drawn: Correction = {
+      op: "add",
+      hold_id: 9,
+      contour: DRAWN,
+      color: "unknown",
+      kind: "hold",
+      problem_id: null,
+    };
+    const put: Correction = { op: "set_problem", hold_id: 9, problem_id: 2 };
+    expect(asSent(FOUND, [drawn, put], false).added).toMatchObject([{ color: "blue", problem: 2 }]);
+  });
+
+  it("confirm a guess where a person says the same: it is sent, and is a guess no more", () => {
+    const said: Correction[] = [null, "start" as const].map((tag) => ({ op: "set_tag", hold_id: 1, tag }));
+    const wall = after(...said);
+    expect(wall.problems[0]).toMatchObject({ start_ids: [1], start_estimated: false, top_estimated: true });
+    expect(wall.holds.map(({ estimated }) => estimated)).toEqual([false, false, true, false]);
+    expect(asSent(FOUND, said, false).problems).toEqual([{ id: 1, start: [1], top: null }]);
   });
 
   it("make a mark certain that was estimated, and leave the other end estimated", () => {

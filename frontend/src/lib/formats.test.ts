@@ -28,6 +28,8 @@ const WALL: Wall = {
       tag: "top",
       problemId: 2,
       drawn: false,
+      said: null,
+      estimated: false,
     },
   ],
 };

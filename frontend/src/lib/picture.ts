@@ -99,8 +99,9 @@ function label(
 ): void {
   const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
   if (index < 0 && hold.tag === null) return;
-  const words =
-    hold.tag === null ? String(index + 1) : `${index < 0 ? "" : index + 1} ${labels[hold.tag]}`.trim();
+  const number = index < 0 ? "" : String(index + 1);
+  const mark = hold.tag === null ? "" : labels[hold.tag] + (hold.estimated ? "?" : "");
+  const words = `${number} ${mark}`.trim();
   const height = pen * 6.5;
   const [x, y] = [hold.center[0] * scale, hold.center[1] * scale];
   context.font = `600 ${height * 0.62}px system-ui, sans-serif`;

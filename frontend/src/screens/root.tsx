@@ -12,6 +12,9 @@ import { StatusScreen } from "./status-screen";
 import { useOfferedPhotos } from "./use-offered-photos";
 import { WallScreen } from "./wall-screen";
 
+/** `--ground` of each theme. */
+const GROUNDS = { light: "#f4f2ed", dark: "#131415" };
+
 /** The screen of the route, and what lies around every screen. */
 export function Root(): JSX.Element {
   const app = useApp();
@@ -75,6 +78,11 @@ function usePageSettings(): void {
     const page = document.documentElement;
     page.lang = language;
     page.dataset["theme"] = theme;
+    // What lies around the page, such as a phone's status bar, is of the ground's colour.
+    for (const meta of document.querySelectorAll<HTMLMetaElement>("meta[name=theme-color]")) {
+      meta.dataset["system"] ??= meta.content;
+      meta.content = theme === "system" ? (meta.dataset["system"] ?? "") : GROUNDS[theme];
+    }
   }, [language, theme]);
 }
 
@@ -86,8 +94,14 @@ function useFocusOnScreen(route: Route): void {
     const titles = { capture: text.tabs.capture, wall: text.wall.photo, history: text.tabs.history };
     const title = { ...titles, settings: text.tabs.settings, status: text.status.title }[route.at];
     document.title = `${title} · ${text.appName}`;
-    if (before.current.at !== route.at) document.getElementById("main")?.focus({ preventScroll: true });
+    if (placeOf(before.current) !== placeOf(route))
+      document.getElementById("main")?.focus({ preventScroll: true });
     if (before.current !== route) scrollTo(0, 0);
     before.current = route;
   }, [route, text]);
+}
+
+/** Looking at a wall and correcting it are one place. */
+function placeOf(route: Route): string {
+  return route.at === "wall" ? route.id : route.at;
 }

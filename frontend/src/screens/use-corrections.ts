@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { Point, Result } from "../api/types";
 import { type Correction, nextId, nextProblemId, type Wall } from "../lib/corrections";
 import { act, redo, type Timeline, undo } from "../lib/timeline";
@@ -25,11 +25,14 @@ export function useCorrections(
   wall: Wall | null,
 ): Corrections {
   const { corrector } = useApp();
-  const [undone, setUndone] = useState<readonly Correction[]>(NONE);
+  const [taken, setTaken] = useState({ undone: NONE, from: "" });
+  const from = useMemo(() => JSON.stringify(kept), [kept]);
+  // Another tab has changed the wall since: what was undone here does not fit it any more.
+  const undone = taken.from === from ? taken.undone : NONE;
   const timeline: Timeline<Correction> = { done: kept, undone };
   const turn = (next: Timeline<Correction>): void => {
     if (next === timeline) return;
-    setUndone(next.undone);
+    setTaken({ undone: next.undone, from: JSON.stringify(next.done) });
     corrector.change(id, { corrections: next.done });
   };
   const correct = (correction: Correction): void => turn(act(timeline, correction));

@@ -32,10 +32,7 @@ export function useDrawing(
   // The stroke outruns rendering: its points are collected here.
   const stroke = useRef<Point[]>([]);
 
-  const onPhoto = ([x, y]: Point): Point => [
-    Math.min(size.width, Math.max(0, x)),
-    Math.min(size.height, Math.max(0, y)),
-  ];
+  const onPhoto = ([x, y]: Point): Point => [within(x, size.width), within(y, size.height)];
   const finish = (contour: readonly Point[]): void => {
     const how = unfit(contour, camera.current?.view.scale ?? 1, size);
     if (how !== null) {
@@ -68,6 +65,11 @@ export function useDrawing(
       finish(turns.map((turn) => onPhoto([x + radius * Math.cos(turn), y + radius * Math.sin(turn)])));
     },
   };
+}
+
+/** Inside the photo, to a tenth of a pixel: more digits are only longer to send. */
+function within(value: number, most: number): number {
+  return Math.min(most, Math.max(0, Math.round(value * 10) / 10));
 }
 
 /** No more points than the eye can tell apart on this screen, and than the service takes. */

@@ -5,14 +5,18 @@ export function useOfferedPhotos(take: ((file: File) => void) | null): boolean {
   const [dragging, setDragging] = useState(false);
   useEffect(() => {
     if (take === null) return;
+    // Text that is dragged into a field is the field's.
+    const isFile = ({ dataTransfer }: DragEvent): boolean => dataTransfer?.types.includes("Files") ?? false;
     const over = (event: DragEvent): void => {
+      if (!isFile(event)) return;
       event.preventDefault();
-      setDragging(event.dataTransfer?.types.includes("Files") ?? false);
+      setDragging(true);
     };
     const leave = (event: DragEvent): void => {
       if (event.relatedTarget === null) setDragging(false);
     };
     const drop = (event: DragEvent): void => {
+      if (!isFile(event)) return;
       event.preventDefault();
       setDragging(false);
       offer(event.dataTransfer);

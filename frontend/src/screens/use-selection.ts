@@ -30,7 +30,9 @@ export function useSelection(
   covered: number,
 ): Selection {
   const [holdId, select] = useState<number | null>(null);
-  const [problem, setProblem] = useState<number | null>(null);
+  const [chosenProblem, setProblem] = useState<number | null>(null);
+  // It may have gone with its last hold.
+  const problem = wall?.problems.some(({ id }) => id === chosenProblem) === true ? chosenProblem : null;
   const chosenAt = useRef(0);
   const beforeTap = useRef<{ hold: number | null; problem: number | null }>({ hold: null, problem: null });
   const holds = wall?.holds ?? [];
@@ -69,9 +71,10 @@ export function useSelection(
     choose,
     select: selectHold,
     step: (by) => {
-      const among = (wall === null ? [] : inOrder(wall)).filter(
-        (hold) => problem === null || hold.problemId === problem,
-      );
+      const all = wall === null ? [] : inOrder(wall);
+      const members = all.filter((hold) => hold.problemId === problem);
+      // A problem may have lost its last hold.
+      const among = problem === null || members.length === 0 ? all : members;
       const at = among.findIndex(({ id }) => id === holdId);
       selectHold(among[at < 0 ? 0 : (at + by + among.length) % among.length]?.id ?? null);
     },

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { CorrectPanel } from "../components/correct-panel";
+import { CorrectPanel, type Delivery } from "../components/correct-panel";
 import { ExplorePanel } from "../components/explore-panel";
 import { FailurePanel } from "../components/failure-panel";
 import { ProgressPanel } from "../components/progress-panel";
@@ -46,6 +46,7 @@ function Running({ entry, onErase }: Properties): JSX.Element {
     <ProgressPanel
       {...{ waiting, online, text }}
       progress={entry.progress}
+      arrived={entry.jobId !== null}
       onTryNow={wakeUp}
       onCancel={onErase}
     />
@@ -101,7 +102,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      delivery={unkept ? "unkept" : entry.delivery}
+      delivery={unkept ? ["unkept"] : deliveryOf(entry)}
       share={keeps === true || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
@@ -119,4 +120,11 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
       onClose={() => selection.select(null)}
     />
   );
+}
+
+/** That a permission was taken back matters more than that the rest is kept. */
+function deliveryOf({ delivery, share, shared }: Entry): readonly Delivery[] {
+  const withdrawing = shared === true && !share && delivery !== "sent";
+  if (!withdrawing) return [delivery];
+  return delivery === "locked" ? ["withdrawing", "locked"] : ["withdrawing"];
 }

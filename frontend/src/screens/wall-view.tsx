@@ -10,6 +10,7 @@ import { ZoomButtons } from "../components/zoom-buttons";
 import type { Catalogue } from "../i18n";
 import type { Camera } from "../lib/camera";
 import type { Wall } from "../lib/corrections";
+import { markOf } from "../i18n/marks";
 import { places } from "../lib/order";
 import { useApp, useText } from "../state/context";
 import type { Entry, Findings } from "../state/entry";
@@ -62,7 +63,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
   const done = entry.status === "done" && findings.result !== null;
   const erase = (): void => {
     go({ at: done ? "history" : "capture" });
-    void analyses.erase(entry.id).then((how) => done && notify(text.remove[how]));
+    void analyses.erase(entry.id).then((how) => (done || how === "stuck") && notify(text.remove[how]));
   };
   const keyed = (key: string): boolean => {
     if (key === "Escape" && drawing.active) drawing.setActive(false);
@@ -105,7 +106,7 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
         )}
         {drawing.points.length > 0 && <DrawnStroke points={drawing.points} />}
       </WallStage>
-      {photo !== null && photo === unreadable && <p class="no-preview">{text.progress.noPreview}</p>}
+      <NoPreview of={photo} unreadable={unreadable} done={done} />
       <ZoomButtons text={text} camera={camera} bottom={covered} />
       <p class="unseen" role="status">
         {said(done ? wall : null, selection, text)}
@@ -127,6 +128,19 @@ export function WallView({ entry, photo, findings, mode }: Properties): JSX.Elem
       />
     </main>
   );
+}
+
+interface NoPreviewProperties {
+  of: Blob | null;
+  unreadable: Blob | null;
+  done: boolean;
+}
+
+/** In the photo's place, where this browser cannot show it. */
+function NoPreview({ of: photo, unreadable, done }: NoPreviewProperties): JSX.Element | null {
+  const text = useText();
+  if (photo === null || photo !== unreadable) return null;
+  return <p class="no-preview">{done ? text.wall.noPreview : text.progress.noPreview}</p>;
 }
 
 interface DialogsProperties {
@@ -158,16 +172,14 @@ function said(wall: Wall | null, { hold, problem }: Selection, text: Catalogue):
   const group = wall.problems[place];
   const number = group === undefined ? [] : [text.problem.name(place + 1)];
   if (hold !== null) {
-    const tag = hold.tag === null ? [] : [text.hold.tags[hold.tag]];
-    return [
-      text.hold.name(places(wall).get(hold.id)),
-      text.colours[hold.individual_color],
-      ...number,
-      ...tag,
-    ].join(", ");
+    const mark = markOf(hold, text);
+    const tag = mark === null ? [] : [mark];
+    return [text.hold.name(places(wall).get(hold.id)), text.colours[hold.color], ...number, ...tag].join(
+      ", ",
+    );
   }
   if (group === undefined) return "";
-  const grade = group.difficulty === null ? text.problem.tooFew : group.difficulty.grade;
+  const grade = group.made ? text.problem.made : (group.difficulty?.grade ?? text.problem.tooFew);
   return [...number, text.colours[group.color_name], text.common.holds(group.hold_count), grade].join(", ");
 }
 

@@ -56,6 +56,7 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
   for (let attempt = 0; ; attempt += 1) {
     // An attempt before, whose answer was lost: a refusal of this one says nothing of that.
     const unheard = current(tools, id).reached === true;
+    shelves.wait(id, null);
     try {
       const { key, wallAngle } = current(tools, id);
       const onProgress = (fraction: number): void => {
@@ -66,7 +67,6 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
       };
       const upload: Upload = { photo, key, wallAngle, onProgress, onReached };
       const job = await sendPhoto(signal, identityOf(store.get()), upload);
-      shelves.wait(id, null);
       await shelves.update(id, { jobId: job.job_id, status: "running" });
       return job.job_id;
     } catch (error) {
@@ -74,8 +74,9 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
       if (failure?.told === true) await shelves.update(id, { reached: unheard });
       if (failure?.passing !== true) throw error;
       const wait = backoff(attempt, failure.retryAfter);
-      shelves.wait(id, { code: failure.code, until: Date.now() + wait });
-      await pause(signal, wait, wake, (failure.retryAfter ?? 0) * 1000);
+      const least = (failure.retryAfter ?? 0) * 1000;
+      shelves.wait(id, { code: failure.code, until: Date.now() + wait, notBefore: Date.now() + least });
+      await pause(signal, wait, wake, least);
     }
   }
 }

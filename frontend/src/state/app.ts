@@ -9,6 +9,8 @@ export interface Waiting {
   readonly code: string;
   /** Date.now() of the next attempt. */
   readonly until: number;
+  /** The service asked not to hear from us before. */
+  readonly notBefore: number;
 }
 
 /** The wall on the screen. */

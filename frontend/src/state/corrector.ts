@@ -26,7 +26,7 @@ export function createCorrector(tools: Tools): Corrector {
     for (let attempt = 0; ; attempt += 1) {
       const entry = entryOf(store.get(), id);
       const { result } = await shelves.findings(id);
-      if (entry?.jobId == null || entry.delivery !== "due" || result === null) return;
+      if (entry?.jobId == null || !isOwed(entry) || result === null) return;
       try {
         await deliver(signal, entry, entry.jobId, result);
         return;
@@ -38,7 +38,7 @@ export function createCorrector(tools: Tools): Corrector {
     }
   }
 
-  /** @throws Failure that may pass, or that a key solves. What is refused for good is settled here. */
+  /** @throws Failure that may pass. What is refused for good, or wants a key, is settled here. */
   async function deliver(signal: AbortSignal, entry: Entry, jobId: string, result: Result): Promise<void> {
     const { id, share, shared = false } = entry;
     // Before it is sent: an answer that is lost must not lose that the photo may be kept there.
@@ -49,7 +49,12 @@ export function createCorrector(tools: Tools): Corrector {
       signal.throwIfAborted();
       await shelves.update(id, { delivery: "sent", shared: share });
     } catch (error) {
-      if (!(error instanceof Failure) || mayPass(error) || wantsKey(error.code)) throw error;
+      if (!(error instanceof Failure) || mayPass(error)) throw error;
+      if (wantsKey(error.code)) {
+        signal.throwIfAborted();
+        await shelves.update(id, { delivery: "locked" });
+        return;
+      }
       // As where the job has expired. A withdrawal must reach the copy all the same: deletion does, at any time.
       if (shared && !share) await deleteJob(signal, identity, jobId);
       signal.throwIfAborted();
@@ -76,11 +81,15 @@ export function createCorrector(tools: Tools): Corrector {
       schedule(id, QUIET_MS);
     },
     flush: () => {
-      for (const { id, delivery } of store.get().entries ?? []) {
-        if (delivery === "due" && !sendings.has(id)) schedule(id, 0);
+      for (const entry of store.get().entries ?? []) {
+        if (isOwed(entry) && !sendings.has(entry.id)) schedule(entry.id, 0);
       }
     },
   };
+}
+
+function isOwed({ delivery }: Entry): boolean {
+  return delivery === "due" || delivery === "locked";
 }
 
 function mayPass(failure: Failure): boolean {

@@ -23,8 +23,11 @@ export interface Entry {
   readonly size: { readonly width: number; readonly height: number } | null;
   readonly counts: { readonly holds: number; readonly problems: number } | null;
   readonly corrections: readonly Correction[];
-  /** Whether the service knows of the corrections; one that refuses them is not asked again. */
-  readonly delivery: "due" | "sent" | "refused";
+  /**
+   * Whether the service knows of the corrections. One that refuses them is not asked again; one that is `locked` is,
+   * with the next key.
+   */
+  readonly delivery: "due" | "locked" | "sent" | "refused";
   /** The person allows that the corrected photo is kept for training, where the owner of the server does. */
   readonly share: boolean;
   /** The service may hold a copy by that permission, also after the job has expired. */

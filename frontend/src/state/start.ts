@@ -33,6 +33,12 @@ export async function startApp(): Promise<App> {
     corrector.flush();
   };
   addEventListener("hashchange", () => store.set({ route: parseRoute(location.hash) }));
+  addEventListener("storage", () => {
+    const { apiKey } = store.get().settings;
+    const settings = loadSettings();
+    store.set({ settings });
+    if (settings.apiKey !== apiKey) takeUp();
+  });
   addEventListener("offline", () => store.set({ online: false }));
   addEventListener("online", () => {
     store.set({ online: true });
@@ -55,7 +61,8 @@ export async function startApp(): Promise<App> {
     corrector,
     wakeUp,
     change: (changes) => {
-      const settings = { ...store.get().settings, ...changes };
+      // What another tab has changed meanwhile stays changed.
+      const settings = { ...store.get().settings, ...loadSettings(), ...changes };
       keepSettings(settings);
       store.set({ settings });
       if (changes.apiKey !== undefined) takeUp();
