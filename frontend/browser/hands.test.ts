@@ -92,6 +92,41 @@ describe("a problem of one's own", () => {
   });
 });
 
+describe("a problem that is gone", () => {
+  it("is chosen no more: nothing is dimmed, and Next goes on", async () => {
+    const phone = await takePhone(network.url);
+    const { page } = phone;
+    await scan(page);
+    await page.getByRole("button", { name: en.wall.correct }).tap();
+    await page.getByRole("button", { name: en.hold.next }).tap();
+    await page.locator(".problem-picker label").filter({ hasText: en.correct.newProblem }).tap();
+    await page.getByRole("button", { name: en.common.done }).tap();
+    await page.getByRole("button", { name: en.hold.close }).tap();
+    await page.locator(".chip").last().tap();
+    await page.locator(".outline.dimmed").first().waitFor({ state: "attached" });
+    await page.getByRole("button", { name: en.wall.correct }).tap();
+    await page.getByRole("button", { name: en.correct.undo }).tap();
+    await expect.poll(() => page.locator(".outline.dimmed").count()).toBe(0);
+    await page.getByRole("button", { name: en.hold.next }).tap();
+    await page.locator(".hold-editor").waitFor();
+    await phone.close();
+  });
+});
+
+describe("on the smallest phone", () => {
+  it("each problem has its number on the photo: colour is not the only sign", async () => {
+    const phone = await takePhone(network.url, { width: 320, height: 568 });
+    const { page } = phone;
+    await scan(page);
+    const numbers = await page.locator(".badge circle + text").allTextContents();
+    const problems = await page.locator(".chip").count();
+    expect([...new Set(numbers)].map(Number).sort()).toEqual(
+      Array.from({ length: problems }, (_, index) => index + 1),
+    );
+    await phone.close();
+  });
+});
+
 describe("a photo that is dropped", () => {
   it("on another screen is analysed, and never leads the browser away", async () => {
     const phone = await takePhone(network.url, { desktop: true, width: 1280, height: 800 });

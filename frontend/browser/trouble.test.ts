@@ -52,6 +52,27 @@ describe("a network that answers in the service's place", () => {
     await close();
   });
 
+  it("with a page that says not found has said nothing of the analysis, nor of corrections", async () => {
+    const { page, close } = await takePhone(network.url);
+    const missing = { status: 404, headers: { "content-type": "text/html" }, body: "<h1>Not found</h1>" };
+    const strangers = { events: 0, corrections: 0 };
+    network.instead = ({ path, method }) => {
+      if (path.endsWith("/events")) return (strangers.events += 1) === 1 ? missing : null;
+      if (path.endsWith("/corrections") && method === "POST")
+        return (strangers.corrections += 1) === 1 ? missing : null;
+      return null;
+    };
+    await scan(page, "twins.jpg");
+    expect(strangers.events).toBe(2);
+    await page.getByRole("button", { name: "Correct" }).click();
+    await page.locator(".stage").focus();
+    await page.keyboard.press("n");
+    await page.getByRole("radio", { name: "Lime", exact: true }).first().check();
+    await page.getByText("1 change · Kept, and sent to the server").waitFor();
+    expect(strangers.corrections).toBe(2);
+    await close();
+  });
+
   it("has deleted nothing: the page says so, and asks on until the service has", async () => {
     const { page, close } = await takePhone(network.url);
     await scan(page, "twins.jpg");
@@ -101,7 +122,74 @@ describe("a deletion", () => {
   });
 });
 
+describe("in two tabs", () => {
+  it("a key that was saved in one is kept when the other changes a setting", async () => {
+    const { page, context, close } = await takePhone(network.url);
+    await page.goto("/#/settings");
+    const other = await context.newPage();
+    await other.goto("/#/settings");
+    await page.getByLabel("Key of this server").fill("open-sesame-0123456789");
+    await page.getByRole("button", { name: "Save", exact: true }).click();
+    await other.getByRole("radio", { name: "Light" }).check();
+    const kept = await page.evaluate(
+      () => JSON.parse(String(localStorage.getItem("holdcheck-settings"))) as unknown,
+    );
+    expect(kept).toMatchObject({ apiKey: "open-sesame-0123456789", theme: "light" });
+    await expect.poll(() => page.evaluate(() => document.documentElement.dataset["theme"])).toBe("light");
+    await close();
+  });
+
+  it("what was undone in one is not done again over what was drawn in the other", async () => {
+    const { page, context, close } = await takePhone(network.url);
+    await scan(page, "twins.jpg");
+    await page.getByRole("button", { name: "Correct" }).click();
+    const draw = async (tab: Page): Promise<void> => {
+      await tab.getByRole("button", { name: "Draw a missed hold" }).click();
+      await tab.getByRole("button", { name: "Put one in the middle" }).click();
+      await tab.getByText("Drawn by you").waitFor();
+    };
+    await draw(page);
+    await page.getByRole("button", { name: "Undo" }).click();
+    const holds = await page.locator(".outline").count();
+    const other = await context.newPage();
+    await other.goto(page.url());
+    await other.locator(".outline").first().waitFor();
+    await draw(other);
+    await expect.poll(() => page.locator(".outline").count()).toBe(holds + 1);
+    expect(await page.getByRole("button", { name: "Redo" }).isDisabled()).toBe(true);
+    await close();
+  });
+});
+
 describe("what was put right", () => {
+  it("and may no longer be used is said to be owed until the server knows", async () => {
+    const { page, close } = await takePhone(network.url);
+    await scan(page, "twins.jpg");
+    await page.getByRole("button", { name: "Correct" }).click();
+    const box = page.getByRole("checkbox");
+    const sent = page.getByText("Kept, and sent to the server");
+    await page.locator(".stage").focus();
+    await page.keyboard.press("n");
+    await page.getByRole("radio", { name: "Lime", exact: true }).first().check();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Let go of this hold" }).click();
+    await box.check();
+    await sent.waitFor();
+    const locked = {
+      status: 401,
+      headers: { "content-type": "application/problem+json" },
+      body: JSON.stringify({ code: "api_key_missing", detail: "" }),
+    };
+    network.instead = ({ path }) => (path.endsWith("/corrections") ? locked : null);
+    await box.uncheck();
+    await page.getByText("may no longer be used").waitFor();
+    await page.getByText("The server asks for its key").waitFor();
+    network.instead = () => null;
+    await page.evaluate(() => dispatchEvent(new Event("online")));
+    await sent.waitFor();
+    await close();
+  });
+
   it("is sent again by itself while the phone is online", async () => {
     const { page, close } = await takePhone(network.url);
     await scan(page, "twins.jpg");
