@@ -78,7 +78,7 @@ describe("a problem of one's own", () => {
     await page.getByRole("button", { name: en.hold.close }).tap();
     expect(await page.locator(".chip").count()).toBe(problems + 1);
     await page.locator(".chip").last().tap();
-    await page.getByText(en.problem.made).waitFor();
+    await page.locator(".problem-card").getByText(en.problem.made).waitFor();
     const posted = network.seen.findLast(({ path }) => path.endsWith("/corrections"));
     const said = JSON.parse(String(posted?.body)) as {
       holds: { id: number; problem: number }[];
