@@ -63,11 +63,11 @@ of_container() { # ENGINE STATE
   printf 'container.name %s\ncontainer.engine %s\n' "$(quoted "$container")" "$(quoted "$1")"
   printf '%s\n%s\n' "$2" "$used" | awk -v held="$held_mb" '
     # 115.2MiB, as docker writes it, or 120.8MB, as podman does.
-    function mib(text,   unit, power) {
-      unit = text
-      sub(/^[0-9.]+/, "", unit)
-      power = index("BkMGT", toupper(substr(unit, 1, 1)) == "K" ? "k" : toupper(substr(unit, 1, 1))) - 1
-      return text * (unit ~ /i/ ? 1024 : 1000) ^ power / 1048576
+    function mib(text,   bytes, thousand, power) {
+      bytes = text + 0
+      thousand = text ~ /i/ ? 1024 : 1000
+      for (power = index("KMGT", toupper(substr(text, match(text, /[A-Za-z]/), 1))); power > 0; power--) bytes *= thousand
+      return bytes / 1048576
     }
     NR == 1 {
       printf "container.status \"%s\"\ncontainer.restarts %d\ncontainer.oom_killed %s\n", $1, $2, $3

@@ -71,7 +71,7 @@ memory_of() {
       n = split(v2 ? "memory.max memory.high" : "memory.limit_in_bytes", name, " ")
       for (; n > 0; n--) {
         values = line_of(folder "/" name[n])
-        if (values ~ /^[0-9]+$/ && values + 0 > 0 && values < least) { least = values + 0; group = folder; is_v2 = v2 }
+        if (values ~ /^[0-9]+$/ && values + 0 > 0 && values + 0 < least) { least = values + 0; group = folder; is_v2 = v2 }
       }
     }
     function upwards(mount, below, v2) {
@@ -84,7 +84,7 @@ memory_of() {
       }
     }
     BEGIN {
-      least = 2 ^ 60 # cgroup v1 says "none" as more than that
+      least = 1152921504606846976 # 2^60, as a figure because an awk may lack powers; cgroup v1 says "none" as more
       while ((getline line < ("/proc/" pid "/cgroup")) > 0) {
         rest = substr(line, index(line, ":") + 1)
         controllers = substr(rest, 1, index(rest, ":") - 1)
@@ -95,11 +95,13 @@ memory_of() {
       while ((getline line < "/proc/self/mountinfo") > 0) {
         split(line, word)
         kind = substr(line, index(line, " - ") + 3)
-        root = word[4] == "/" ? "" : word[4]
-        path = kind ~ /^cgroup2 / ? unified : kind ~ /^cgroup .*memory/ ? legacy : ""
-        if (path == "") continue
+        v2 = index(kind, "cgroup2 ") == 1
+        path = v2 ? unified : legacy
+        if (path == "" || !v2 && kind !~ /^cgroup .*memory/) continue
         # In a container its own group may be mounted as the root, while the path counts from the host.
-        upwards(word[5], index(path, root) == 1 ? substr(path, length(root) + 1) : "", kind ~ /^cgroup2 /)
+        root = word[4] == "/" ? "" : word[4]
+        below = substr(path, 1, length(root)) == root ? substr(path, length(root) + 1) : ""
+        upwards(word[5], below, v2)
       }
       total = number_in("/proc/meminfo", "MemTotal:") * 1024
       status = "/proc/" pid "/status"
@@ -111,7 +113,7 @@ memory_of() {
       charged = line_of(group (is_v2 ? "/memory.current" : "/memory.usage_in_bytes"))
       prefix = is_v2 ? "" : "total_"
       cache = number_in(group "/memory.stat", prefix "active_file") + number_in(group "/memory.stat", prefix "inactive_file")
-      used = charged > cache ? charged - cache : 0
+      used = charged - cache > 0 ? charged - cache : 0
       printf "container.used_mb %.1f\ncontainer.charged_mb %.1f\n", used / 1048576, charged / 1048576
       printf "container.limit_mb %.1f\n", least / 1048576
       printf "container.oom_kills %d\n", number_in(group (is_v2 ? "/memory.events" : "/memory.oom_control"), "oom_kill")

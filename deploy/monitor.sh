@@ -76,7 +76,7 @@ reading() { # measures first: a screen is not left empty meanwhile
     printf '%s\n' "$facts" | as_json
   else
     [ ! -t 1 ] || [ -n "$once" ] || [ "${TERM:-dumb}" = dumb ] || printf '\033[H\033[2J'
-    printf '%s\n' "$facts" | as_text
+    printf '%s\n' "$facts" | as_text 3>&1
   fi
 }
 
@@ -98,10 +98,13 @@ try:
     with web.urlopen(web.Request(sys.argv[1], headers={"X-API-Key": os.environ["KEY"]}), timeout=5) as answer:
         sys.stdout.buffer.write(answer.read())
 except (OSError, ValueError) as error:
-    sys.exit(print(error))' "$url$1" || return 1
+    print(error)
+    sys.exit(1)' "$url$1"
   elif command -v wget >/dev/null; then
-    # Never with the key, which would be an argument: then there is what the service tells everybody.
-    [ -z "${2:-}" ] && wget -q -T 5 -O - "$url$1" 2>&1
+    # Never with the key, which would be an argument: then there is what the service tells everybody. Without -T:
+    # busybox 1.35 crashes with it.
+    [ -z "${2:-}" ] || return 1
+    timeout 5 wget -q -O - "$url$1" 2>/dev/null || { echo 'wget gets nothing' && return 1; }
   else
     echo 'it takes curl, python3 or wget to ask the service' && return 1
   fi
@@ -139,7 +142,7 @@ of_health() {
     printf 'service.%s %s\n' "$name" "$(field "$name")"
   done
   printf '%s' "$health" | awk '
-    match($0, /"timings_ms": *{[^}]*}/) {
+    match($0, /"timings_ms": *[{][^}]*[}]/) {
       stages = substr($0, RSTART, RLENGTH)
       for (n = split(stages, part, ":"); n > 2; n--) ms += part[n]
     }
@@ -151,9 +154,9 @@ counts() { # what /metrics alone tells; nothing where it does not, as with a wro
     $1 == "holdcheck_queue_limit" { print "service.queue_limit " $2 + 0 }
     $1 == "holdcheck_data_bytes" { printf "data.used_mb %.1f\n", $2 / 1048576 }
     $1 == "holdcheck_data_limit_bytes" { printf "data.limit_mb %.1f\n", $2 / 1048576 }
-    /^holdcheck_jobs_ended_total{/ && /outcome="done"/ { done += $2 }
-    /^holdcheck_jobs_ended_total{/ && /outcome="failed"/ { failed += $2 }
-    /^holdcheck_jobs_ended_total{/ { seen = 1 }
+    /^holdcheck_jobs_ended_total[{]/ && /outcome="done"/ { done += $2 }
+    /^holdcheck_jobs_ended_total[{]/ && /outcome="failed"/ { failed += $2 }
+    /^holdcheck_jobs_ended_total[{]/ { seen = 1 }
     END { if (seen) print "service.done " done + 0 "\nservice.failed " failed + 0 }'
 }
 
@@ -188,8 +191,8 @@ as_json() {
     }'
 }
 
-columns() { # of the terminal that is written to
-  wide=$(stty size <&1 2>/dev/null | cut -d ' ' -f 2)
+columns() { # of the terminal on 3
+  wide=$(stty size <&3 2>/dev/null | cut -d ' ' -f 2)
   is_number "$wide" && echo "$wide" || echo 80
 }
 
