@@ -224,11 +224,11 @@ as_text() {
       print paint(sprintf("%-9s %s", label, line), level)
     }
     # Used of a limit, and more about it where there is room, else below.
-    function amount(label, used, limit, more,   line, level) {
-      level = limit > 0 ? 100 * used / limit : 0
-      line = sprintf("%-9s %6.0f / %.0f MiB %3.0f%%", label, used, limit, level)
+    function amount(label, used, limit, more, calm,   line, percent) {
+      percent = limit > 0 ? 100 * used / limit : 0
+      line = sprintf("%-9s %6.0f / %.0f MiB %3.0f%%", label, used, limit, percent)
       if (more != "" && length(line) + 2 + length(more) <= wide) { line = line "  " more; more = "" }
-      print paint(line, level)
+      print paint(line, calm ? 0 : percent)
       if (more != "") say("", more, 0)
     }
     function tells(name) { return (name in fact) && fact[name] != "null" }
@@ -250,8 +250,9 @@ as_text() {
       amount("system", fact["system.used_mb"], fact["system.limit_mb"], swap)
       if (tells("process.rss_mb")) {
         more = sprintf("peak %.0f", fact["process.peak_mb"])
-        if (tells("process.pid")) more = more ", pid " fact["process.pid"]
-        amount("process", fact["process.rss_mb"], fact["process.limit_mb"], more)
+        if (tells("process.pid")) more = more sprintf(", %.0f anonymous, pid %d", fact["process.anonymous_mb"], fact["process.pid"])
+        # Calm: much of it are pages of the models, which the kernel drops before it kills.
+        amount("process", fact["process.rss_mb"], fact["process.limit_mb"], more, 1)
       } else say("process", "not found", 0)
       if (tells("container.limit_mb")) {
         more = sprintf("%.0f with page cache", fact["container.charged_mb"])

@@ -61,10 +61,10 @@ def _speed(features: frozenset[str]) -> str:
         return "what it computes with is not known here"
     found = [name for name in (*_WIDE, *_INT8) if name in features]
     if any(name in features for name in _INT8):
-        return f"{' '.join(found)}: as fast as docs/decisions.md has it"
+        return f"{' '.join(found)}: as fast as measured (README)"
     if found:
         return f"{' '.join(found)}, no int8 dot products: CLIP takes longer than measured"
-    return "neither AVX2 nor NEON: it works, several times slower than measured"
+    return "neither AVX2 nor NEON: it works, slower than measured"
 
 
 def device(configuration: Configuration) -> Finding:

@@ -340,7 +340,7 @@ def test_the_speed_to_expect_goes_by_the_processor() -> None:
     assert "as fast as" in machine._speed(frozenset({"avx2", "avx_vnni"}))
     assert "as fast as" in machine._speed(frozenset({"asimd", "asimddp"}))
     assert "no int8 dot products" in machine._speed(frozenset({"avx2"}))
-    assert "several times slower" in machine._speed(frozenset({"sse4_2"}))
+    assert "neither AVX2 nor NEON" in machine._speed(frozenset({"sse4_2"}))
     assert machine.cpu(None).level == "ok"
 
 
@@ -365,20 +365,3 @@ def test_the_table_wraps_and_points() -> None:
     assert text.splitlines()[-1] == "1 problem, 1 warning: change what the arrows say"
     assert verdict(findings[1:]) == "well, with 1 warning"
     assert verdict(findings[2:]) == "well"
-
-
-def test_the_service_prints_its_settings_without_its_keys(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "backend", "--settings"],
-        env=environment({"API_KEYS": "0123456789-secret-key", "RATE_LIMIT": "3/hour", "MAX_HOLDS": "7"}),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    told = json.loads(done.stdout)
-    assert "secret" not in done.stdout
-    assert told["api_keys"]
-    assert told["max_holds"] == 7
-    assert list(tmp_path.iterdir()) == []
