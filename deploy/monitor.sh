@@ -110,14 +110,13 @@ except (OSError, ValueError) as error:
   fi
 }
 
-# JSON value of the one field of this name in $health.
-field() {
+field() { # NAME: the JSON value of the one field of this name in $health
   printf '%s' "$health" | awk -v name="$1" '
     match($0, "\"" name "\": *(\"([^\"\\\\]|\\\\.)*\"|[^,}]*)") {
       value = substr($0, RSTART, RLENGTH)
       sub("^[^:]*: *", "", value)
-      print value
-    }'
+    }
+    END { print (value == "" ? "null" : value) }'
 }
 
 ask_service() { # puts what it tells of itself into $health and the service's part of the reading into $told

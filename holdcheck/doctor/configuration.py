@@ -34,6 +34,7 @@ class Service:
     has_keys: bool
     rate_limited: bool
     trusted_proxies: tuple[str, ...]
+    trusted_hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,6 @@ def _ask_service() -> dict[str, object]:
 
 
 def _service(told: dict[str, object]) -> Service:
-    proxies = told["trusted_proxies"]
-    assert isinstance(proxies, list)
     return Service(
         host=str(told["host"]),
         port=int(str(told["port"])),
@@ -89,8 +88,14 @@ def _service(told: dict[str, object]) -> Service:
         max_upload_mb=float(str(told["max_upload_mb"])),
         has_keys=bool(told["api_keys"]),
         rate_limited=bool(told["rate_limit"]),
-        trusted_proxies=tuple(map(str, proxies)),
+        trusted_proxies=_names(told["trusted_proxies"]),
+        trusted_hosts=_names(told["trusted_hosts"]),
     )
+
+
+def _names(listed: object) -> tuple[str, ...]:
+    assert isinstance(listed, list)
+    return tuple(map(str, listed))
 
 
 def _slips(known: set[str]) -> list[Finding]:

@@ -66,8 +66,11 @@ def _taken(service: Service, where: str) -> Port:
     host = "127.0.0.1" if service.host in _EVERYWHERE else service.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{service.port}"
     ask = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    question = urllib.request.Request(f"{url}/api/health")  # noqa: S310 - the scheme is ours
+    if service.trusted_hosts:
+        question.add_header("Host", service.trusted_hosts[0].replace("*.", "any."))
     try:
-        with ask.open(f"{url}/api/health", timeout=_PATIENCE_S) as answer:
+        with ask.open(question, timeout=_PATIENCE_S) as answer:
             health = json.load(answer)
         text = f"{where}: holdcheck {health['version']} answers there, {health['status']}"
         reason = health["error_reason"]
@@ -96,6 +99,9 @@ def access(configuration: Configuration) -> list[Finding]:
     if local and service.rate_limited and not service.has_keys and not service.trusted_proxies:
         text = "RATE_LIMIT counts all clients of a proxy on this machine as one"
         found.append(Finding("access", text, "warning", "TRUSTED_PROXIES=127.0.0.1 where there is a proxy"))
+    if service.trusted_hosts and "127.0.0.1" not in service.trusted_hosts:
+        text = "TRUSTED_HOSTS lacks 127.0.0.1: monitor_memory.sh and monitor_docker.sh are refused"
+        found.append(Finding("access", text, "warning", "127.0.0.1 in TRUSTED_HOSTS"))
     keys = "with keys" if service.has_keys else "without keys, from this machine alone"
     return found or [Finding("access", f"HOST={service.host}, {keys}")]
 

@@ -46,27 +46,17 @@ def test_a_cpu_build_of_torch_is_told_from_a_driver_that_shows_no_gpu() -> None:
     assert "nvidia-smi" in device._why_no_gpu("13.0")
 
 
-@pytest.mark.parametrize(
-    ("command", "status"),
-    [
-        (["backend", "--port", "0"], CANNOT_LOAD),
-        (["holdcheck", "analyze", "samples/plywood.jpg"], 1),
-    ],
-    ids=["the server", "the command"],
-)
-def test_asking_for_a_gpu_that_is_not_there_ends_with_one_line(
-    tmp_path: Path, command: list[str], status: int
-) -> None:
+def test_a_server_that_is_to_use_a_gpu_and_has_none_ends_with_one_line(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", *command],
-        env=environment({"DEVICE": "cuda", "DATA_DIR": str(tmp_path)}),
-        cwd=ROOT,
+        [sys.executable, "-m", "backend", "--port", "0"],
+        env=environment({"DEVICE": "cuda"}),
+        cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
-    assert ended.returncode == status
+    assert ended.returncode == CANNOT_LOAD
     assert ended.stderr.splitlines()[-1].startswith("holdcheck: DEVICE=cuda: ")
     assert ended.stderr.count("DEVICE=cuda") == 1
     assert "Traceback" not in ended.stderr

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from holdcheck.doctor import configuration, disk, machine, network
+from holdcheck.doctor import configuration, disk, machine, models, network
 from holdcheck.doctor.configuration import Configuration, Service
 from holdcheck.doctor.finding import Finding, table, verdict
 from holdcheck.settings import Settings
@@ -62,6 +62,7 @@ def configured(folder: Path, **service: Any) -> Configuration:
         has_keys=False,
         rate_limited=False,
         trusted_proxies=(),
+        trusted_hosts=(),
     )
     library = Settings.model_validate({"models_dir": folder / "models"})
     return Configuration(library, dataclasses.replace(usual, **service))
@@ -100,23 +101,41 @@ def test_a_changed_model_is_a_problem_and_one_that_does_not_answer_a_warning(tmp
         f"{changed.relative_to(tmp_path) / 'model.ort'} is not the file that its manifest" in problem["text"]
     )
     assert "prepare it again" in problem["remedy"]
-    answer, (warning,) = examined(tmp_path, CLIP_MODEL="holdclip")
-    assert answer["verdict"] == "well, with 1 warning"
-    assert (warning["level"], warning["text"]) == ("warning", problem["text"])
+    (warning,) = ill(models_examined(tmp_path, clip_model="holdclip"))
+    assert warning.level == "warning"
+    assert "model.ort is not the file that its manifest" in warning.text
+    (unloaded,) = ill(models_examined(tmp_path, loads=False))
+    assert unloaded.level == "problem"
+
+
+def models_examined(folder: Path, *, loads: bool = True, **settings: str) -> list[Finding]:
+    library = Settings.model_validate({"models_dir": folder / "models", **settings})
+    return models.examine(Configuration(library, None), loads=loads)
+
+
+def ill(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level != "ok"]
 
 
 def test_a_clip_that_is_missing_says_what_answers_instead(tmp_path: Path) -> None:
-    answer, (warning,) = examined(tmp_path, CLIP_MODEL="ViT-L/14")
-    assert answer["well"] is True
-    assert "CLIP_MODEL=ViT-L/14 is not prepared" in warning["text"]
-    assert "The bundled holdclip answers instead" in warning["text"]
-    assert "CLIP_MODEL=holdclip" in warning["remedy"]
+    (warning,) = ill(models_examined(tmp_path, clip_model="ViT-L/14"))
+    assert warning.level == "warning"
+    assert "CLIP_MODEL=ViT-L/14 is not prepared" in warning.text
+    assert "The bundled holdclip answers instead" in warning.text
+    assert warning.remedy == "prepare it, or CLIP_MODEL=holdclip"
 
 
 def test_a_detector_that_is_missing_is_a_problem(tmp_path: Path) -> None:
-    _, (problem,) = examined(tmp_path, YOLO_WEIGHTS="mine.pt")
-    assert "prepare --yolo mine.pt" in problem["text"]
-    assert problem["remedy"] == "YOLO_WEIGHTS="
+    (problem,) = ill(models_examined(tmp_path, yolo_weights="mine.pt"))
+    assert problem.level == "problem"
+    assert "prepare --yolo mine.pt" in problem.text
+    assert problem.remedy == "YOLO_WEIGHTS="
+
+
+def test_models_without_real_weights_are_a_problem(tmp_path: Path) -> None:
+    (problem,) = ill(models_examined(tmp_path, yolo_weights="fake", clip_model="holdclip", allow_dummy="1"))
+    assert problem.level == "problem"
+    assert "its answers mean nothing" in problem.text
 
 
 def test_too_little_memory_is_said_and_not_died_of(tmp_path: Path) -> None:
@@ -134,7 +153,6 @@ def test_too_little_memory_is_said_and_not_died_of(tmp_path: Path) -> None:
     ("mib", "settings", "level", "remedy"),
     [
         (200, {}, "warning", "allow 256 MiB (mem_limit, MemoryMax=)"),
-        (300, {}, "ok", None),
         (300, {"YOLO_IMG_SIZE": "1920"}, "problem", "or YOLO_IMG_SIZE=320 CLIP_BATCH_SIZE=1, which needs"),
     ],
 )
@@ -162,11 +180,12 @@ def test_memory_is_held_against_what_the_settings_need(
     assert (remedy or "None") in changed
 
 
-def test_a_gpu_that_is_not_there_is_a_problem_and_nothing_is_loaded(tmp_path: Path) -> None:
-    answer, (problem,) = examined(tmp_path, DEVICE="cuda")
-    assert problem["about"] == "device"
-    assert "set RUNTIME=torch" in problem["remedy"]
-    assert not any("finds holds" in finding["text"] for finding in answer["findings"])
+def test_a_gpu_that_is_not_there_is_a_problem() -> None:
+    finding = machine.device(Configuration(Settings.model_validate({"device": "cuda"}), None))
+    assert finding.level == "problem"
+    assert finding.text == "DEVICE=cuda: RUNTIME=onnx computes on the CPU alone"
+    assert finding.remedy is not None
+    assert finding.remedy.startswith("set RUNTIME=torch, after `make models CUDA=1`")
 
 
 # --- settings ---------------------------------------------------------------------------------------------
@@ -221,7 +240,8 @@ def stranger() -> Iterator[int]:
         server.shutdown()
 
 
-def test_a_port_that_something_else_has_is_a_problem(tmp_path: Path) -> None:
+def test_a_port_that_something_else_has_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_PATIENCE_S", 0.3)
     with stranger() as number:
         port = network.port(configured(tmp_path, port=number))
     assert (port.is_ours, port.finding.level) == (False, "problem")
@@ -236,7 +256,9 @@ def test_a_port_that_something_else_has_is_a_problem(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start(tmp_path_factory.mktemp("examined"), FAKES)
+    server = start(
+        tmp_path_factory.mktemp("examined"), {**FAKES, "TRUSTED_HOSTS": "127.0.0.1, *.example.org"}
+    )
     yield server
     server.stop()
 
@@ -244,7 +266,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_port_that_the_service_has_is_well(tmp_path: Path, server: Server, host: str) -> None:
     number = int(server.url.rpartition(":")[2])
-    port = network.port(configured(tmp_path, host=host, port=number))
+    port = network.port(configured(tmp_path, host=host, port=number, trusted_hosts=("*.example.org",)))
     assert port.is_ours
     assert port.finding.level == "warning"  # its models are fakes
     assert "holdcheck" in port.finding.text
@@ -264,9 +286,9 @@ def test_an_address_that_is_not_this_machines_is_a_problem(tmp_path: Path, host:
 def test_a_folder_that_cannot_be_written_is_a_problem_for_data_and_none_for_models(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1 << 20):
         subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
-        models, data = disk.examine(configured(tmp_path / "disk"))
-    assert models.level == "ok"
-    assert "enough to serve, not to prepare" in models.text
+        prepared, data = disk.examine(configured(tmp_path / "disk"))
+    assert prepared.level == "ok"
+    assert "enough to serve, not to prepare" in prepared.text
     assert data.level == "problem"
     assert "cannot be written: Read-only file system" in data.text
     assert data.remedy is not None
@@ -275,8 +297,8 @@ def test_a_folder_that_cannot_be_written_is_a_problem_for_data_and_none_for_mode
 
 def test_a_disk_with_too_little_room_is_said(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 40 << 20):
-        models, data = disk.examine(configured(tmp_path / "disk"))
-        assert (models.level, data.level) == ("warning", "warning")
+        prepared, data = disk.examine(configured(tmp_path / "disk"))
+        assert (prepared.level, data.level) == ("warning", "warning")
         assert "MAX_DATA_MB=64 cannot be kept" in data.text
         assert data.remedy == "make room, or lower MAX_DATA_MB"
         (tmp_path / "disk" / "data").mkdir()
@@ -302,6 +324,8 @@ def test_a_disk_with_too_little_room_is_said(tmp_path: Path) -> None:
         ({"trusted_proxies": ("10.0.0.0/8", "127.0.0.1/32")}, None),
         ({"rate_limited": True}, "TRUSTED_PROXIES=127.0.0.1 where there is a proxy"),
         ({"rate_limited": True, "has_keys": True}, None),
+        ({"trusted_hosts": ("wall.example.org",)}, "127.0.0.1 in TRUSTED_HOSTS"),
+        ({"trusted_hosts": ("wall.example.org", "127.0.0.1")}, None),
     ],
 )
 def test_who_gets_in(tmp_path: Path, service: dict[str, Any], remedy: str | None) -> None:
