@@ -24,20 +24,10 @@ measure() {
   system
   ask_service
   answered=$?
-  process
+  as_told
   container && [ "$answered" = 0 ] && status=0 || status=1
   printf '%s\n' "$told"
   return "$status"
-}
-
-# As the service sees its process, and in $held_mb what the container holds that the kernel cannot drop: the engine
-# counts page cache, too, which goes before anybody is killed.
-process() {
-  held_mb=''
-  [ -n "$health" ] || { echo 'process null' && return; }
-  limit_mb=$(field limit_mb)
-  printf 'process.%s %s\n' rss_mb "$(field rss_mb)" peak_mb "$(field peak_mb)" limit_mb "$limit_mb"
-  held_mb=$(awk -v limit="$limit_mb" -v free="$(field available_mb)" 'BEGIN { printf "%.1f", limit - free }')
 }
 
 state_format='{{.State.Status}} {{.RestartCount}} {{.State.OOMKilled}} {{with .State.Health}}{{.Status}}{{end}}'

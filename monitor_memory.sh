@@ -26,8 +26,12 @@ measure() {
   answered=$?
   if [ -n "$found" ] && [ -r "/proc/$found/status" ]; then
     memory_of "$found"
-  else
-    printf 'process null\ncontainer null\n'
+  else # another user's, or on another machine
+    as_told
+    case $(system) in
+      *"limit_mb $limit_mb"*) echo 'container null' ;;
+      *) printf 'container.%s\n' "used_mb $held_mb" "limit_mb $limit_mb" ;;
+    esac
   fi
   printf '%s\n' "$told"
   return "$answered"

@@ -148,6 +148,14 @@ of_health() {
     END { print "service.last_analysis_s " (ms ? sprintf("%.2f", ms / 1000) : "null") }'
 }
 
+as_told() { # as the service sees its process, and in $held_mb what its container holds that the kernel cannot drop
+  held_mb='' limit_mb=''
+  [ -n "$health" ] || { echo 'process null' && return; }
+  limit_mb=$(field limit_mb)
+  printf 'process.%s %s\n' rss_mb "$(field rss_mb)" peak_mb "$(field peak_mb)" limit_mb "$limit_mb"
+  held_mb=$(awk -v limit="$limit_mb" -v free="$(field available_mb)" 'BEGIN { printf "%.1f", limit - free }')
+}
+
 counts() { # what /metrics alone tells; nothing where it does not, as with a wrong key
   fetch /metrics "$key" | awk '
     $1 == "holdcheck_queue_limit" { print "service.queue_limit " $2 + 0 }
@@ -254,7 +262,7 @@ as_text() {
         amount("process", fact["process.rss_mb"], fact["process.limit_mb"], more, 1)
       } else say("process", "not found", 0)
       if (tells("container.limit_mb")) {
-        more = sprintf("%.0f with page cache", fact["container.charged_mb"])
+        more = tells("container.charged_mb") ? sprintf("%.0f with page cache", fact["container.charged_mb"]) : ""
         if (fact["container.oom_kills"] + 0) more = more ", " fact["container.oom_kills"] " killed for memory"
         amount("container", fact["container.used_mb"], fact["container.limit_mb"], more)
       } else if (tells("container_error")) say("container", fact["container_error"], 90)

@@ -88,6 +88,19 @@ def test_a_reading_agrees_with_the_kernel_and_with_the_service(server: Server, s
     assert told["data"]["limit_mb"] == 1024.0
 
 
+def test_where_the_process_cannot_be_seen_the_service_tells_of_it(server: Server) -> None:
+    hidden = ["unshare", "--pid", "--fork", "--mount-proc", SCRIPT, "--once", "--url", server.url]
+    done = in_pipe([*hidden, "--json"])
+    if "unshare" in done.stderr:
+        pytest.skip(f"NOT TRIED WITH HIDDEN PROCESSES: it takes root ({done.stderr.strip()})")
+    told, memory = json.loads(done.stdout), server.get("/api/health").json()["memory"]
+    assert "pid" not in told["process"]
+    assert told["process"]["rss_mb"] == pytest.approx(memory["rss_mb"], abs=3)
+    assert told["container"]["limit_mb"] == 256.0
+    assert told["container"]["used_mb"] == pytest.approx(256 - memory["available_mb"], abs=8)
+    assert "page cache" not in in_pipe(hidden).stdout
+
+
 def test_a_narrow_terminal_shows_all_of_it(server: Server) -> None:
     narrow = in_terminal(40, [SCRIPT, "--once", "--color=never", "--url", server.url])
     assert max(len(line) for line in narrow.splitlines()) <= 40
