@@ -27,13 +27,15 @@ export class Failure extends Error {
     readonly retryAfter: number | null = null,
     /** HTTP status; 0 where no answer came. */
     readonly status = 0,
+    /** The service itself said so; else it may have been a network in between. */
+    readonly told = false,
   ) {
     super(detail === "" ? code : `${code}: ${detail}`);
   }
 
   /** Whether the same request may succeed later. */
   get passing(): boolean {
-    return [408, 429, 502, 503, 504].includes(this.status) || this.code === "unreachable";
+    return [408, 429, 502, 503, 504, 511].includes(this.status) || this.code === "unreachable";
   }
 }
 
@@ -64,7 +66,8 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 /** The failure that an answer carries: problem details (RFC 9457), or at least its status. */
 export function failureOf(status: number, body: string, retryAfter: string | null, now: number): Failure {
   const { code, detail } = problemDetails(body);
-  return new Failure(code ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
+  const wait = retryAfterSeconds(retryAfter, now);
+  return new Failure(code ?? codeOfStatus(status), detail, wait, status, code !== null);
 }
 
 function problemDetails(body: string): { code: string | null; detail: string } {
@@ -84,5 +87,5 @@ function codeOfStatus(status: number): Code {
   if (status === 429) return "rate_limited";
   if (status === 404 || status === 410) return "job_not_found";
   if (status === 413) return "photo_too_many_bytes";
-  return [502, 503, 504].includes(status) ? "unreachable" : "internal_error";
+  return [502, 503, 504, 511].includes(status) ? "unreachable" : "internal_error";
 }

@@ -51,7 +51,7 @@ export async function follow(signal: AbortSignal, following: Following): Promise
     const wait = backoff(attempt, lost.retryAfter, following.random);
     attempt += 1;
     following.onConnection({ until: Date.now() + wait, code: lost.code });
-    await pause(signal, wait, following.wake);
+    await pause(signal, wait, following.wake, (lost.retryAfter ?? 0) * 1000);
   }
 }
 

@@ -1,4 +1,4 @@
-import { headersOf, type Identity } from "./client";
+import { headersOf, type Identity, NO_ANSWER_OF_OURS } from "./client";
 import { Failure, failureOf } from "./failure";
 import type { Accepted, WallAngle } from "./types";
 
@@ -9,6 +9,8 @@ export interface Upload {
   wallAngle: WallAngle | null;
   /** 0..1 of the bytes. */
   onProgress: (fraction: number) => void;
+  /** Every byte has left: from here on the service may have a job of it, even if no answer comes. */
+  onReached?: () => void;
 }
 
 /** The service gives up a silent upload after 20 s; a dead line would let us wait for minutes. */
@@ -33,7 +35,9 @@ export function sendPhoto(signal: AbortSignal, identity: Identity, upload: Uploa
     sending.onloadend = silence.end;
     sending.upload.onprogress = (event) => {
       silence.reset();
-      if (event.lengthComputable) upload.onProgress(event.loaded / event.total);
+      if (!event.lengthComputable) return;
+      upload.onProgress(event.loaded / event.total);
+      if (event.loaded === event.total) upload.onReached?.();
     };
     sending.onload = () => settle(sending, resolve, reject);
     sending.onerror = () => reject(new Failure("unreachable"));
@@ -56,11 +60,23 @@ function settle(
   reject: (error: Error) => void,
 ): void {
   if (sending.status >= 200 && sending.status < 300) {
-    resolve(JSON.parse(sending.responseText) as Accepted);
+    const job = accepted(sending.responseText);
+    if (job === null) reject(new Failure("unreachable", NO_ANSWER_OF_OURS));
+    else resolve(job);
     return;
   }
   const retryAfter = sending.getResponseHeader("Retry-After");
   reject(failureOf(sending.status, sending.responseText, retryAfter, Date.now()));
+}
+
+/** null: not what the service says. A hotel's network answers everything, with a page of its own. */
+function accepted(body: string): Accepted | null {
+  try {
+    const job = JSON.parse(body) as Partial<Accepted> | null;
+    return typeof job?.job_id === "string" ? (job as Accepted) : null;
+  } catch {
+    return null;
+  }
 }
 
 function abortError(): DOMException {

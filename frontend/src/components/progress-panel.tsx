@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { Catalogue } from "../i18n";
+import { type Catalogue, sentenceOf } from "../i18n";
 import { type Progress, type Stage, STAGES, standing } from "../lib/progress";
 import { StageRow } from "./stage-row";
 import { WaitingLine } from "./waiting-line";
@@ -22,6 +22,8 @@ export function ProgressPanel({
   onTryNow,
   onCancel,
 }: Properties): JSX.Element {
+  const code = waiting === null ? null : online ? waiting.code : "offline";
+  const waits = code === null ? null : sentenceOf(text, code, "");
   const percent = Math.round(progress.percent);
   return (
     <section class="progress-panel" aria-labelledby="progress-title">
@@ -38,15 +40,10 @@ export function ProgressPanel({
         aria-valuetext={text.progress.percent(percent)}
       />
       <p class="unseen" role="status">
-        {said(progress, text)}
+        {waits === null ? said(progress, text) : `${waits.what}. ${waits.next}`}
       </p>
-      {waiting !== null && (
-        <WaitingLine
-          code={online ? waiting.code : "offline"}
-          until={waiting.until}
-          text={text}
-          onTryNow={onTryNow}
-        />
+      {waiting !== null && code !== null && (
+        <WaitingLine code={code} until={waiting.until} text={text} onTryNow={onTryNow} />
       )}
       <ol class="stages">
         {STAGES.map((stage) => (

@@ -15,7 +15,7 @@ export function WaitingLine({ code, until, text, onTryNow }: Properties): JSX.El
   const seconds = useCountdown(until);
   const { what, next } = sentenceOf(text, code, "");
   return (
-    <div class="waiting-line" role="status">
+    <div class="waiting-line">
       <Icon name={code === "queue_full" || code === "not_ready" ? "history" : "cloud"} />
       <div>
         <strong>{what}</strong>

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { SeenHold, Wall } from "../lib/corrections";
 import { pathData } from "../lib/geometry";
+import { places } from "../lib/order";
 import { HoldBadge } from "./hold-badge";
 import { HoldOutline } from "./hold-outline";
 import { ProblemPatterns } from "./problem-patterns";
@@ -20,6 +21,13 @@ const LEAST_FOR_LABEL = 24;
 /** Everything that lies on the photo, in its pixels. */
 export function WallOverlay({ wall, selected, problem, scale, marks }: Properties): JSX.Element {
   const order = new Map(wall.problems.map(({ id }, index) => [id, index]));
+  const place = places(wall);
+  /** Its problem's number; where one problem was chosen its own in that, as the panel calls it. */
+  const numberOf = ({ id, problemId }: SeenHold): number | undefined => {
+    if (problem !== null) return place.get(id)?.number;
+    const index = problemId === null ? undefined : order.get(problemId);
+    return index === undefined ? undefined : index + 1;
+  };
   const lookOf = (hold: SeenHold): "plain" | "chosen" | "dimmed" | "selected" => {
     if (hold.id === selected) return "selected";
     if (problem !== null) return hold.problemId === problem ? "chosen" : "dimmed";
@@ -40,10 +48,10 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
       ))}
       <g class="badges">
         {wall.holds.map((hold) => {
-          const index = hold.problemId === null ? undefined : order.get(hold.problemId);
+          const number = numberOf(hold);
           const faint = lookOf(hold) === "dimmed";
           const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
-          const label = index !== undefined && wide && !faint ? String(index + 1) : null;
+          const label = number !== undefined && wide && !faint ? String(number) : null;
           const mark = hold.tag === null || faint ? null : marks[hold.tag];
           if (label === null && mark === null) return null;
           const estimated = isEstimated(hold, wall);

@@ -16,6 +16,8 @@ interface Properties {
   children: ComponentChildren;
   camera: RefObject<Camera | null>;
   onTap: (point: Point, slop: number) => void;
+  /** The tap before was the first half of a double tap, and meant nothing. */
+  onUntap: () => void;
   onKey: (key: string) => boolean;
   /** CSS pixels of a photo pixel, whenever the view has come to rest. */
   onSettle: (scale: number) => void;
@@ -132,7 +134,10 @@ function meaningOf(camera: Camera, latest: RefObject<Properties>): Meaning {
     pinch: (from, to) => camera.pinch(from, to),
     release: (speedX, speedY) => camera.fling(speedX, speedY),
     tap: (point) => latest.current.onTap(camera.toPhoto(point), FINGER_PX / camera.view.scale),
-    doubleTap: (point) => camera.toggleZoom(point),
+    doubleTap: (point) => {
+      latest.current.onUntap();
+      camera.toggleZoom(point);
+    },
     stroke: (point, phase) => latest.current.onStroke?.(camera.toPhoto(point), phase) ?? false,
   };
 }

@@ -20,8 +20,11 @@ export type Correction =
 /** A hold as a person sees it: with its problem, and whether a person drew it. */
 export type SeenHold = Hold & { readonly problemId: number | null; readonly drawn: boolean };
 
-/** A problem as a person sees it: how many holds are left, and whether its figures are still the machine's. */
-export type SeenProblem = Problem & { readonly changed: boolean };
+/**
+ * A problem as a person sees it: how many holds are left, whether its figures are still the machine's, and whether a
+ * person made it.
+ */
+export type SeenProblem = Problem & { readonly changed: boolean; readonly made: boolean };
 
 /** The wall after corrections. */
 export interface Wall {
@@ -40,8 +43,17 @@ export function nextId(result: Pick<Result, "hold_data">, corrections: readonly 
   return 1 + ids.reduce((most, id) => Math.max(most, id), 0);
 }
 
+/** An id that no problem has or was given by these corrections. */
+export function nextProblemId(problems: readonly Problem[], corrections: readonly Correction[]): number {
+  const given = corrections.map(
+    (correction) => ("problem_id" in correction ? correction.problem_id : null) ?? 0,
+  );
+  return 1 + [...problems.map(({ id }) => id), ...given].reduce((most, id) => Math.max(most, id), 0);
+}
+
 /** The wall as a person left it. A correction of a hold that is not there changes nothing. */
 export function correct(result: Found, corrections: readonly Correction[]): Wall {
+  const problems: Problem[] = [...result.problems];
   const holds = new Map<number, SeenHold>();
   for (const hold of result.hold_data) {
     holds.set(hold.id, { ...hold, problemId: problemOf(result.problems, hold.id), drawn: false });
@@ -49,17 +61,52 @@ export function correct(result: Found, corrections: readonly Correction[]): Wall
   const touched = new Set<number>();
   for (const correction of corrections) {
     const before = holds.get(correction.hold_id);
-    const after = applied(correction, before, result.problems);
-    touch(touched, before?.problemId, after?.problemId);
+    const made = problemMade(correction, before, problems);
+    if (made !== null) problems.push(made);
+    const after = applied(correction, before, problems);
+    // A colour weighs nothing in a grade.
+    if (correction.op !== "set_color") touch(touched, before?.problemId, after?.problemId);
     if (after === null) holds.delete(correction.hold_id);
     else holds.set(correction.hold_id, after);
   }
   const left = [...holds.values()];
+  const found = result.problems.length;
   return {
     width: result.image_width,
     height: result.image_height,
     holds: left,
-    problems: result.problems.map((problem) => recount(problem, left, touched.has(problem.id))),
+    problems: problems
+      .map((problem, index) =>
+        recount(problem, left, { changed: touched.has(problem.id), made: index >= found }),
+      )
+      // The machine's stay, for what was taken out to find back; a person's own goes with its last hold.
+      .filter(({ made, hold_count }) => !made || hold_count > 0),
+  };
+}
+
+/** The problem that a person makes by putting a hold into it, of that hold's colour; null where it is there. */
+function problemMade(
+  correction: Correction,
+  hold: SeenHold | undefined,
+  problems: readonly Problem[],
+): Problem | null {
+  if (correction.op !== "set_problem" && correction.op !== "add") return null;
+  const { problem_id: made } = correction;
+  if (made === null || problems.some(({ id }) => id === made)) return null;
+  const color = correction.op === "add" ? correction.color : hold?.individual_color;
+  if (color === undefined) return null;
+  return {
+    id: made,
+    color_name: color,
+    color_rgb: hold?.rgb ?? [0, 0, 0],
+    hold_count: 0,
+    holds: [],
+    difficulty: null,
+    climb_type: null,
+    start_ids: [],
+    top_ids: [],
+    start_estimated: false,
+    top_estimated: false,
   };
 }
 
@@ -126,7 +173,11 @@ function drawn(added: Extract<Correction, { op: "add" }>, problems: readonly Pro
   };
 }
 
-function recount(problem: Problem, holds: readonly SeenHold[], changed: boolean): SeenProblem {
+function recount(
+  problem: Problem,
+  holds: readonly SeenHold[],
+  whose: Pick<SeenProblem, "changed" | "made">,
+): SeenProblem {
   const members = holds.filter((hold) => hold.problemId === problem.id);
   const tagged = (tag: Tag): number[] => members.filter((hold) => hold.tag === tag).map(({ id }) => id);
   const [starts, tops] = [tagged("start"), tagged("top")];
@@ -138,7 +189,7 @@ function recount(problem: Problem, holds: readonly SeenHold[], changed: boolean)
     top_ids: tops,
     start_estimated: problem.start_estimated && same(starts, problem.start_ids),
     top_estimated: problem.top_estimated && same(tops, problem.top_ids),
-    changed,
+    ...whose,
   };
 }
 
@@ -172,11 +223,28 @@ export function asSent(result: Found, corrections: readonly Correction[], share:
       kind,
       problem: problemId,
     })),
-    problems: wall.problems
-      .filter(({ changed }) => changed)
-      .map(({ id, start_ids, top_ids }) => ({ id, start: start_ids.map(nameOf), top: top_ids.map(nameOf) })),
+    problems: wall.problems.flatMap((now) => {
+      const before = result.problems.find(({ id }) => id === now.id);
+      const start = moved(now.start_ids, before?.start_ids, after);
+      const top = moved(now.top_ids, before?.top_ids, after);
+      if (start === null && top === null) return [];
+      return [{ id: now.id, start: start?.map(nameOf) ?? null, top: top?.map(nameOf) ?? null }];
+    }),
     share,
   };
+}
+
+/**
+ * Where a person said that a problem starts, or ends; null where nobody did. What the machine estimated is not sent
+ * back as if a person had said it; and that a start was no hold at all is said by its deletion.
+ */
+function moved(
+  now: readonly number[],
+  before: readonly number[] = [],
+  after: ReadonlyMap<number, SeenHold>,
+): readonly number[] | null {
+  const left = before.filter((id) => after.has(id));
+  return same(now, left) ? null : now;
 }
 
 /** What to say of a hold; null where nothing was changed. */

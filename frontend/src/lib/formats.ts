@@ -1,4 +1,5 @@
 import type { Result } from "../api/types";
+import { area, bounds } from "./geometry";
 import type { Correction, Wall } from "./corrections";
 
 /** Everything that is known of a wall, for people and programs. */
@@ -14,6 +15,9 @@ export function asJson(result: Result, corrections: readonly Correction[], wall:
     image_height: wall.height,
     is_dummy: result.is_dummy,
     degraded: result.degraded,
+    error_reason: result.error_reason,
+    statistics: result.statistics,
+    timings_ms: result.timings_ms,
     holds,
     problems,
     corrections,
@@ -28,13 +32,14 @@ export function asCoco(wall: Wall, fileName: string): string {
     { id: 2, name: "volume", supercategory: "climbing" },
   ];
   const annotations = wall.holds.map((hold) => {
-    const [left, top, right, bottom] = hold.bbox;
+    // Of the outline that stands beside it: a large volume's outline is simpler than what its box was made of.
+    const { left, top, right, bottom } = bounds(hold.contour);
     return {
       id: hold.id,
       image_id: 1,
       category_id: hold.kind === "hold" ? 1 : 2,
       segmentation: [hold.contour.flat()],
-      area: hold.area,
+      area: area(hold.contour),
       bbox: [left, top, right - left, bottom - top],
       iscrowd: 0,
       attributes: { color: hold.individual_color, problem_id: hold.problemId, tag: hold.tag },

@@ -4,11 +4,12 @@ import { TabBar } from "../components/tab-bar";
 import { Toast } from "../components/toast";
 import { UpdateBanner } from "../components/update-banner";
 import { useApp, useSelect, useText } from "../state/context";
-import type { Route } from "../state/route";
+import { go, type Route } from "../state/route";
 import { CaptureScreen } from "./capture-screen";
 import { HistoryScreen } from "./history-screen";
 import { SettingsScreen } from "./settings-screen";
 import { StatusScreen } from "./status-screen";
+import { useOfferedPhotos } from "./use-offered-photos";
 import { WallScreen } from "./wall-screen";
 
 /** The screen of the route, and what lies around every screen. */
@@ -20,6 +21,9 @@ export function Root(): JSX.Element {
   const updateReady = useSelect((state) => state.updateReady);
   const online = useSelect((state) => state.online);
   usePageSettings();
+  // Elsewhere the browser would leave the app for the file.
+  const take = (file: File): void => go({ at: "wall", id: app.analyses.begin(file, null), mode: "explore" });
+  const dragging = useOfferedPhotos(route.at === "capture" ? null : take);
   useFocusOnScreen(route);
   return (
     <>
@@ -34,10 +38,16 @@ export function Root(): JSX.Element {
       >
         {text.common.skip}
       </a>
-      {!online && route.at !== "wall" && <p class="offline-line">{text.offline}</p>}
+      {/* Live regions are always there: one that comes with its words is not read out. */}
+      <div role="status" class={route.at === "wall" ? "offline-place floats" : "offline-place"}>
+        {!online && <p class="offline-line">{text.offline}</p>}
+      </div>
       <Screen route={route} />
+      {dragging && <p class="drop-over">{text.capture.drop}</p>}
       {route.at !== "wall" && <TabBar at={route.at === "status" ? "settings" : route.at} text={text} />}
-      {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      <div role="status">
+        {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      </div>
       <Toast words={notice?.text ?? null} />
     </>
   );

@@ -21,6 +21,9 @@ interface Properties {
   selection: Selection;
   corrections: Corrections;
   drawing: Drawing;
+  /** From correcting to looking, and back. */
+  onTurn: () => void;
+  /** Asks first. */
   onErase: () => void;
 }
 
@@ -49,7 +52,7 @@ function Running({ entry, onErase }: Properties): JSX.Element {
   );
 }
 
-function Failed({ entry, onErase }: Properties): JSX.Element {
+function Failed({ entry }: Properties): JSX.Element {
   const { analyses, change } = useApp();
   const text = useText();
   const apiKey = useSelect((state) => state.settings.apiKey);
@@ -60,7 +63,8 @@ function Failed({ entry, onErase }: Properties): JSX.Element {
       text={text}
       apiKey={apiKey}
       onRetry={() => analyses.retry(entry.id)}
-      onNewPhoto={onErase}
+      // This one stays in the history until somebody deletes it.
+      onNewPhoto={() => go({ at: "capture" })}
       onKey={(key) => {
         change({ apiKey: key });
         analyses.retry(entry.id);
@@ -87,19 +91,21 @@ function Exploring(
 }
 
 function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
-  const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  const { entry, wall, photoUrl, selection, corrections, drawing, onTurn } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
+  const unkept = useSelect((state) => state.unkept.includes(entry.id));
   return (
     <CorrectPanel
       {...{ wall, photoUrl }}
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={entry.delivery === "sent"}
-      share={keeps === true ? entry.share : null}
+      delivery={unkept ? "unkept" : entry.delivery}
+      share={keeps === true || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
+      freeProblem={corrections.freeProblem}
       onCorrect={corrections.correct}
       onUndo={corrections.undo}
       onRedo={corrections.redo}
@@ -108,7 +114,7 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
         drawing.setActive(active);
       }}
       onDrawMiddle={drawing.putInMiddle}
-      onDone={() => go({ at: "wall", id: entry.id, mode: "explore" })}
+      onDone={onTurn}
       onStep={selection.step}
       onClose={() => selection.select(null)}
     />
