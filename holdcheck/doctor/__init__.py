@@ -27,7 +27,7 @@ def examine() -> list[Finding]:
     if settings is None:
         return [*found, *network.proxies()]
     service = network.port(settings)
-    memory = room.examine(settings, in_use=service.is_ours)
+    memory = room.examine(settings, in_use=service.models is not None)
     device = machine.device(settings)
     # What does not fit would be killed, and this with it.
     loads = "problem" not in (memory.level, device.level)
@@ -35,7 +35,7 @@ def examine() -> list[Finding]:
         *found,
         memory,
         device,
-        *models.examine(settings, loads=loads),
+        *models.examine(settings, loads=loads, running=service.models),
         *disk.examine(settings),
         service.finding,
         *network.access(settings),

@@ -18,14 +18,24 @@ from holdcheck.manifest import (
 from holdcheck.settings import BUNDLED_MODELS, Settings
 
 
-def examine(configuration: Configuration, *, loads: bool) -> list[Finding]:
+def examine(
+    configuration: Configuration, *, loads: bool = True, running: tuple[str, ...] | None = None
+) -> list[Finding]:
     """Load what the service would load, and compare every checksum.
 
     Args:
         loads: False where loading is known to fail: then only checksums.
+        running: what answers in a service that runs here already. Nothing is loaded beside it: in a small
+            container that might end it.
     """
     settings = configuration.library
-    answering = _answering(settings) if loads else []
+    if running is not None:
+        loads, answering = (
+            False,
+            [Finding("models", f"{name} answers in the service that runs here") for name in running],
+        )
+    else:
+        answering = _answering(settings) if loads else []
     told = " ".join(finding.text for finding in answering)
     # One that answers has ended the start already; another waits for the day that somebody chooses it.
     level: Level = "warning" if loads else "problem"

@@ -23,8 +23,8 @@ class Port:
     """What became of asking for the port."""
 
     finding: Finding
-    is_ours: bool = False
-    """The service itself answers there."""
+    models: tuple[str, ...] | None = None
+    """What answers in the service where it is that which has the port; else None."""
 
 
 def port(configuration: Configuration) -> Port:
@@ -74,13 +74,14 @@ def _taken(service: Service, where: str) -> Port:
             health = json.load(answer)
         text = f"{where}: holdcheck {health['version']} answers there, {health['status']}"
         reason = health["error_reason"]
+        models = tuple(f"{model['name']} ({model['precision']})" for model in health["models"])
     except (OSError, ValueError, KeyError, TypeError):
         text = f"{where} is taken by something else"
         remedy = f"PORT={service.port + 1 if service.port < 65535 else 8000}, or end what has it (ss -ltnp)"
         return Port(Finding("port", text, "problem", remedy))
     if reason:
-        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), is_ours=True)
-    return Port(Finding("port", text), is_ours=True)
+        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), models)
+    return Port(Finding("port", text), models)
 
 
 def access(configuration: Configuration) -> list[Finding]:

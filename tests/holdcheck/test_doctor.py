@@ -244,7 +244,7 @@ def test_a_port_that_something_else_has_is_a_problem(tmp_path: Path, monkeypatch
     monkeypatch.setattr(network, "_PATIENCE_S", 0.3)
     with stranger() as number:
         port = network.port(configured(tmp_path, port=number))
-    assert (port.is_ours, port.finding.level) == (False, "problem")
+    assert (port.models, port.finding.level) == (None, "problem")
     assert "taken by something else" in port.finding.text
     assert port.finding.remedy is not None
     assert port.finding.remedy.startswith(f"PORT={number + 1}, or end what has it")
@@ -267,10 +267,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_a_port_that_the_service_has_is_well(tmp_path: Path, server: Server, host: str) -> None:
     number = int(server.url.rpartition(":")[2])
     port = network.port(configured(tmp_path, host=host, port=number, trusted_hosts=("*.example.org",)))
-    assert port.is_ours
+    assert port.models == ("fake (none)", "fake (none)")
     assert port.finding.level == "warning"  # its models are fakes
     assert "holdcheck" in port.finding.text
     assert "A fake answers for YOLO_WEIGHTS=fake" in port.finding.text
+
+
+def test_beside_a_service_that_runs_nothing_is_loaded(tmp_path: Path, server: Server) -> None:
+    answer, _ = examined(tmp_path, PORT=server.url.rpartition(":")[2], TRUSTED_HOSTS="127.0.0.1")
+    told = [finding["text"] for finding in answer["findings"] if finding["about"] == "models"]
+    assert told[:2] == ["fake (none) answers in the service that runs here"] * 2
+    assert not any("finds holds" in text for text in told)
 
 
 @pytest.mark.parametrize("host", ["198.51.100.7", "no-such-host.invalid", "a..b"])
