@@ -148,11 +148,14 @@ of_health() {
     END { print "service.last_analysis_s " (ms ? sprintf("%.2f", ms / 1000) : "null") }'
 }
 
-as_told() { # as the service sees its process, and in $held_mb what its container holds that the kernel cannot drop
-  held_mb='' limit_mb=''
+# As the service sees its process; and in $held_mb what its container holds of $limit_mb that the kernel cannot drop,
+# empty where nothing limits it.
+as_told() {
+  held_mb=''
   [ -n "$health" ] || { echo 'process null' && return; }
   limit_mb=$(field limit_mb)
   printf 'process.%s %s\n' rss_mb "$(field rss_mb)" peak_mb "$(field peak_mb)" limit_mb "$limit_mb"
+  case $(system) in *"system.limit_mb $limit_mb"*) return ;; esac
   held_mb=$(awk -v limit="$limit_mb" -v free="$(field available_mb)" 'BEGIN { printf "%.1f", limit - free }')
 }
 

@@ -88,7 +88,9 @@ def test_a_reading_agrees_with_the_kernel_and_with_the_service(server: Server, s
     assert told["data"]["limit_mb"] == 1024.0
 
 
-def test_where_the_process_cannot_be_seen_the_service_tells_of_it(server: Server) -> None:
+def test_where_the_process_cannot_be_seen_the_service_tells_of_it(
+    server: Server, closed_server: Server
+) -> None:
     hidden = ["unshare", "--pid", "--fork", "--mount-proc", SCRIPT, "--once", "--url", server.url]
     done = in_pipe([*hidden, "--json"])
     if "unshare" in done.stderr:
@@ -99,6 +101,9 @@ def test_where_the_process_cannot_be_seen_the_service_tells_of_it(server: Server
     assert told["container"]["limit_mb"] == 256.0
     assert told["container"]["used_mb"] == pytest.approx(256 - memory["available_mb"], abs=8)
     assert "page cache" not in in_pipe(hidden).stdout
+    unlimited = json.loads(in_pipe([*hidden[:-1], closed_server.url, "--json"]).stdout)
+    assert unlimited["process"]["rss_mb"] > 20
+    assert unlimited["container"] is None
 
 
 def test_a_narrow_terminal_shows_all_of_it(server: Server) -> None:
