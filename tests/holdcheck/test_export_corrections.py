@@ -150,9 +150,7 @@ def test_a_result_that_needed_nothing_is_as_the_answer_says(tmp_path: Path) -> N
     ],
     ids=["only the start was moved", "only the top was moved", "null is as absent", "none is not unchanged"],
 )
-def test_an_end_that_nobody_moved_is_as_the_result_has_it(
-    said: dict[str, Any], tags: list[str | None]
-) -> None:
+def test_an_end_that_nobody_moved_is_as_the_result_has_it(said: dict[str, Any], tags: list[str | None]) -> None:
     corrections = Corrections.model_validate({"problems": [{"id": 1, **said}]})
     assert [hold.tag for hold in apply(Result.model_validate(_result()), corrections)] == tags
 
