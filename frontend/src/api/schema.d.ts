@@ -335,6 +335,19 @@ export interface components {
             share: boolean;
         };
         /**
+         * Device
+         * @description A choice, for people and for programs.
+         */
+        Device: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "cpu" | "cuda";
+            /** Reason */
+            reason: string;
+        };
+        /**
          * Difficulty
          * @description An estimate from geometry, no setter's grade (docs/difficulty.md). V-scale.
          */
@@ -357,6 +370,10 @@ export interface components {
          *       "component_status": {
          *         "clip": true,
          *         "yolo": true
+         *       },
+         *       "device": {
+         *         "kind": "cpu",
+         *         "reason": "RUNTIME=onnx knows nothing else"
          *       },
          *       "is_dummy": false,
          *       "keeps_corrections": false,
@@ -404,6 +421,8 @@ export interface components {
             component_status: components["schemas"]["ComponentStatus"];
             /** Models */
             models: components["schemas"]["ModelInfo"][];
+            /** @description where they compute, and why; null until they are loaded */
+            device: components["schemas"]["Device"] | null;
             memory: components["schemas"]["MemoryUsage"];
             /**
              * Is Dummy
