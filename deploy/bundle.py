@@ -40,6 +40,7 @@ DEFAULT_GLIBC = (2, 28)
 """Debian 10, Ubuntu 20.04, RHEL 8 and newer; what today's wheels are built for."""
 _LOWEST_PYTHON = (3, 11)
 _SUMS = "SHA256SUMS"
+_VERSION_LINE = re.compile(r'^version = "(.*)"$', re.MULTILINE)
 _APP = Path("frontend") / "dist"
 _WEIGHTS = ("holdcheck", "models")
 """Not in the source's archive too: the wheel has them as they are."""
@@ -54,10 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     target = Target(MACHINES[parsed.platform], parsed.python_version, parsed.glibc)
     try:
+        version = parsed.version or _version()
         with tempfile.TemporaryDirectory() as scratch:
-            fetched = Path(scratch) / "wheels"
-            wheels.download(target, ROOT, fetched)
-            archive = make(target, fetched, parsed.models, parsed.output, parsed.version, print)
+            folder = Path(scratch)
+            wheels.download(target, ROOT, folder)
+            build_own_wheel(version, folder)
+            archive = make(target, version, folder, parsed.models, parsed.output, print)
     except (BundleError, WheelsMissing, ModelError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
@@ -66,71 +69,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def build_own_wheel(version: str, into: Path) -> None:
+    """The project's own wheel, with the phone's app where that is built.
+
+    It is made from a copy: setuptools leaves things behind, and the copy may carry the version and the app.
+
+    Raises:
+        BundleError: this is no checkout.
+        WheelsMissing: the wheel cannot be built.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch)
+        for name in _tracked_files():
+            if name.parts[0] in {"backend", "holdcheck", "pyproject.toml", "README.md", "LICENSE"}:
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, source / name)
+        project = source / "pyproject.toml"
+        project.write_text(_VERSION_LINE.sub(f'version = "{version}"', project.read_text(), count=1))
+        if (ROOT / _APP).is_dir():
+            shutil.copytree(ROOT / _APP, source / "backend" / "page")
+        wheels.build(source, into, _commit_time())
+
+
 def make(
     target: Target,
-    fetched: Path,
+    version: str,
+    all_wheels: Path,
     models: Path | None,
     output: Path,
-    version: str = "",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None],
 ) -> Path:
     """Put one bundle together.
 
     Args:
-        fetched: folder with the dependencies' wheels (`wheels.download`).
+        version: what it installs as.
+        all_wheels: folder of the dependencies' wheels (`wheels.download`) and our own (`build_own_wheel`).
         models: MODELS_DIR to take artefacts from; None for none.
         output: folder for the archive.
-        version: what it installs as; empty: the project's, with the commit unless that is tagged.
 
     Raises:
         BundleError: this is no checkout, or wheels do not fit.
-        WheelsMissing: the project's own wheel cannot be built.
         ModelError: an artefact is not what its manifest says.
     """
-    tracked = _tracked_files()
-    epoch = int(_git("log", "-1", "--format=%ct"))
-    version = version or _version()
+    epoch = _commit_time()
+    _check_wheels(target, all_wheels)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / f"holdcheck-{version}-{target.tag}"
-        shutil.copytree(fetched, folder / "wheels")
-        _build_own_wheel(Path(scratch) / "source", folder / "wheels", tracked, version, epoch)
-        _check_wheels(target, folder / "wheels")
-        has_app = (ROOT / _APP / "index.html").is_file()
-        say(
-            "the phone's app: "
-            + ("in" if has_app else f"LEFT OUT: {_APP} is not built; that takes npm, and `make app`")
-        )
-        taken = _copy_models(models, folder / "models") if models else []
+        shutil.copytree(all_wheels, folder / "wheels")
+        if not wheels.has_file(_own_wheel(folder / "wheels"), "backend/page/index.html"):
+            say(f"LEFT OUT: the phone's app. {_APP} is not built: that takes npm, and `make app`")
+        taken = copy_models(models, folder / "models") if models else []
         say(f"prepared models: {', '.join(taken) or 'none; the bundled ones answer'}")
         for name in (".env.example", "LICENSE", "deploy/install.sh", "deploy/holdcheck.service"):
             shutil.copy(ROOT / name, folder)
         shutil.copytree(ROOT / "samples", folder / "samples", ignore=shutil.ignore_patterns("*.json"))
-        source = [name for name in tracked if name.parts[:2] != _WEIGHTS]
-        _pack(ROOT, source, PurePosixPath(f"holdcheck-{version}"), folder / "source.tar.gz", epoch)
-        facts = _facts(target, version, folder, has_app)
+        source = [name for name in _tracked_files() if name.parts[:2] != _WEIGHTS]
+        pack(ROOT, source, PurePosixPath(f"holdcheck-{version}"), folder / "source.tar.gz", epoch)
+        facts = _facts(target, version, folder / "wheels")
         (folder / "bundle.txt").write_text("".join(f"{name}={value}\n" for name, value in facts.items()))
-        _write_sums(folder)
+        write_sums(folder)
         output.mkdir(parents=True, exist_ok=True)
         archive = output / f"{folder.name}.tar"
         # Not compressed: wheels, photos and weights gain nothing worth the minute.
-        _pack(folder, _files(folder), PurePosixPath(folder.name), archive, epoch)
+        pack(folder, _files(folder), PurePosixPath(folder.name), archive, epoch)
     return archive
-
-
-def _build_own_wheel(source: Path, into: Path, tracked: Iterable[Path], version: str, epoch: int) -> None:
-    """From a copy: setuptools leaves things behind, and the copy may carry the version and the app."""
-    for name in tracked:
-        if name.parts[0] in {"backend", "holdcheck", "pyproject.toml", "README.md", "LICENSE"}:
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, source / name)
-    project = source / "pyproject.toml"
-    text = re.sub(
-        r'^version = ".*"$', f'version = "{version}"', project.read_text(), count=1, flags=re.MULTILINE
-    )
-    project.write_text(text)
-    if (ROOT / _APP).is_dir():
-        shutil.copytree(ROOT / _APP, source / "backend" / "page")
-    wheels.build(source, into, epoch)
 
 
 def _check_wheels(target: Target, folder: Path) -> None:
@@ -140,7 +142,7 @@ def _check_wheels(target: Target, folder: Path) -> None:
         raise BundleError(f"no wheel for {', '.join(map(str, lacking))}")
 
 
-def _copy_models(models: Path, into: Path) -> list[str]:
+def copy_models(models: Path, into: Path) -> list[str]:
     """What RUNTIME=onnx maps of each artefact, after its checksums were compared. Answers their names."""
     taken = []
     for path in sorted(models.glob(f"*/*/{MANIFEST_NAME}")):
@@ -154,19 +156,23 @@ def _copy_models(models: Path, into: Path) -> list[str]:
     return taken
 
 
-def _facts(target: Target, version: str, folder: Path, has_app: bool) -> dict[str, str]:
+def _facts(target: Target, version: str, folder: Path) -> dict[str, str]:
     """What install.sh compares with the machine that it runs on."""
-    least = wheels.glibc_needed(wheel.name for wheel in (folder / "wheels").iterdir())
+    least = wheels.glibc_needed(wheel.name for wheel in folder.iterdir())
     return {
         "version": version,
         "machine": target.machine,
         "python": target.python_version,
         "glibc": f"{least[0]}.{least[1]}",
-        "app": "yes" if has_app else "no",
     }
 
 
-def _write_sums(folder: Path) -> None:
+def _own_wheel(folder: Path) -> Path:
+    return next(folder.glob("holdcheck-*.whl"))
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS of every file in the folder, as sha256sum writes and reads it."""
     lines = [f"{sha256(folder / name)}  {name.as_posix()}\n" for name in _files(folder)]
     (folder / _SUMS).write_text("".join(lines))
 
@@ -175,7 +181,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 
-def _pack(folder: Path, names: Iterable[Path], prefix: PurePosixPath, archive: Path, epoch: int) -> None:
+def pack(folder: Path, names: Iterable[Path], prefix: PurePosixPath, archive: Path, epoch: int) -> None:
     """A tar that knows nothing of who made it, when, or in which order the disk named its files."""
     with ExitStack() as stack:
         file: IO[bytes] | gzip.GzipFile = stack.enter_context(archive.open("wb"))
@@ -197,16 +203,18 @@ def _tracked_files() -> list[Path]:
 
 
 def _version() -> str:
-    """The project's, which the next one is told from by its commit, unless this is the tagged one."""
-    project = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    if project is None:
+    """The project's; with the commit where that is not the tagged one, so that it lies beside another."""
+    found = _VERSION_LINE.search((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    if found is None:
         raise BundleError("pyproject.toml names no version")
-    if f"v{project[1]}" in _git("tag", "--points-at", "HEAD").split() and not _git(
-        "status", "--porcelain", "-uno"
-    ):
-        return project[1]
-    changed = ".changed" if _git("status", "--porcelain", "-uno") else ""
-    return f"{project[1]}+g{_git('rev-parse', '--short=8', 'HEAD').strip()}{changed}"
+    changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    if f"v{found[1]}" in _git("tag", "--points-at", "HEAD").split() and not changed:
+        return found[1]
+    return f"{found[1]}+g{_git('rev-parse', '--short=8', 'HEAD').strip()}{'.changed' * changed}"
+
+
+def _commit_time() -> int:
+    return int(_git("log", "-1", "--format=%ct"))
 
 
 def _git(*arguments: str) -> str:

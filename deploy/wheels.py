@@ -120,15 +120,23 @@ def glibc_needed(names: Iterable[str]) -> tuple[int, int]:
     return max([_LOWEST_GLIBC, *(least for name in names if (least := _least_glibc(name)))])
 
 
-def build(source: Path, folder: Path, epoch: int) -> Path:
-    """The project's own wheel, the same bytes for the same source."""
+def build(source: Path, folder: Path, epoch: int) -> None:
+    """The wheel of the project in `source`, with every time in it `epoch` (seconds).
+
+    Raises:
+        WheelsMissing: with pip's words.
+    """
     done = _pip(
         ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)],
         {"SOURCE_DATE_EPOCH": str(epoch)},
     )
     if done.returncode:
         raise WheelsMissing(f"the project's own wheel could not be built:\n{done.stderr.strip()}")
-    return next(folder.glob("holdcheck-*.whl"))
+
+
+def has_file(wheel: Path, name: str) -> bool:
+    with ZipFile(wheel) as archive:
+        return name in archive.namelist()
 
 
 def _fetch(target: Target, root: Path, folder: Path, wanted: Sequence[Requirement]) -> None:

@@ -1,4 +1,4 @@
-"""The front door: the phone's app, as it lies built in frontend/dist, or in the package where a wheel brought it."""
+"""The front door: the phone's app, as it lies built in frontend/dist, or where a wheel brought it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
