@@ -190,6 +190,7 @@ install_code() {
         --root-user-action ignore "holdcheck==$version" || die "pip could not install the wheels; nothing was changed"
     for file in install.sh bundle.txt holdcheck.service .env.example LICENSE samples source.tar.gz SHA256SUMS; do
         cp -R "$here/$file" "$code/$file"
+        chmod -R a+rX "$code/$file"
     done
 }
 
@@ -210,6 +211,7 @@ install_models() {
             mkdir -p "$(dirname "$there")"
             rm -rf "$there.new"
             cp -R "$artefact" "$there.new"
+            chmod -R a+rX "$there.new"
             mv "$there.new" "$there"
         elif ! cmp -s "$artefact/manifest.json" "$there/manifest.json"; then
             say "$there stays as it is; the bundle has another: remove it and run this again to take that"
