@@ -34,8 +34,9 @@ def main(first: Path, second: Path) -> None:
     seen["writes"] = {path: may_write(path) for path in _PATHS}
     seen["homes"] = inside_service("ls -A /root /home 2>&1; ls /dev")
     photo = (first / "samples" / "navy.jpg").read_bytes()
-    seen["events"] = analyse(photo)
-    job = httpx.post(f"{_URL}/api/jobs", files={"image": ("photo", photo)}, timeout=60).json()["job_id"]
+    events = analyse(photo)
+    seen["steps"] = [event["step"] for event in events]
+    job = events[0]["job_id"]
     seen["job"] = {"first": job_status(job)}
     with _SETTINGS.open("a") as settings:
         settings.write("MAX_HOLDS=7\n")
@@ -104,18 +105,13 @@ def may_write(path: str) -> bool:
     return inside_service(_WRITE.format(path)).strip() == "yes"
 
 
-def analyse(photo: bytes) -> list[str]:
+def analyse(photo: bytes) -> list[dict[str, Any]]:
     with httpx.stream("POST", f"{_URL}/api/analyze-stream", files={"image": photo}, timeout=60) as answer:
-        return [json.loads(line[5:])["step"] for line in answer.iter_lines() if line.startswith("data:")]
+        return [json.loads(line[5:]) for line in answer.iter_lines() if line.startswith("data:")]
 
 
 def job_status(job: str) -> str:
-    for _ in range(240):
-        status = httpx.get(f"{_URL}/api/jobs/{job}").json()["status"]
-        if status not in {"queued", "running"}:
-            break
-        time.sleep(0.25)
-    return str(status)
+    return str(httpx.get(f"{_URL}/api/jobs/{job}").json()["status"])
 
 
 def kill() -> dict[str, str]:

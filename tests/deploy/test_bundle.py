@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import ZipFile
@@ -99,6 +100,49 @@ def _replace(file: Path, content: bytes) -> None:
 def _install(folder: Path, prefix: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = ["sh", str(folder / "install.sh"), "--user", "--prefix", str(prefix), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def lives(folder: Path, first: Path, second: Path) -> dict[str, Future[str]]:
+    """Two installations beside each other, for each waits a lot: what they saw, or why nothing."""
+    with ThreadPoolExecutor(2) as pool:
+        return {
+            "without root": pool.submit(_live_without_root, folder, first),
+            "of a service": pool.submit(_live_as_a_service, folder, first, second),
+        }
+
+
+def _live_without_root(folder: Path, first: Path) -> str:
+    tools = all(shutil.which(name) for name in ("unshare", "ip", "setpriv"))
+    allowed = tools and subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0
+    if os.geteuid() != 0 or not allowed or _SYSTEM_PYTHON is None:
+        pytest.skip(
+            "NO INSTALLATION WITHOUT A NETWORK: it takes root, for a namespace without one, unshare, ip, "
+            f"setpriv, and a CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home"
+        )
+    home = folder / "home"
+    home.mkdir()
+    shutil.chown(home, "nobody", "nogroup")
+    command = ["unshare", "--net", sys.executable, "-m", "tests.deploy.life_without_root"]
+    done = subprocess.run(
+        [*command, str(first), str(home), _SYSTEM_PYTHON],
+        cwd=bundle.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=480,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _live_as_a_service(folder: Path, first: Path, second: Path) -> str:
+    if _SYSTEM_PYTHON is None:
+        pytest.skip(f"NO SYSTEMD RUN: no CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home")
+    out, code = folder / "out", folder / "code"
+    out.mkdir()
+    code.mkdir()
+    return machine.run_inside("tests.deploy.life_of_a_service", [str(first), str(second)], out, code)
 
 
 # --- what is in it ------------------------------------------------------------------------------------------
@@ -243,29 +287,9 @@ def test_a_bundle_for_another_python_or_libc_is_refused(
 
 
 @pytest.fixture(scope="module")
-def alone(folder: Path, first: Path) -> dict[str, Any]:
+def alone(lives: dict[str, Future[str]]) -> dict[str, Any]:
     """What tests/deploy/life_without_root.py saw, where there is no network but loopback."""
-    tools = all(shutil.which(name) for name in ("unshare", "ip", "setpriv"))
-    allowed = tools and subprocess.run(["unshare", "--net", "true"], check=False).returncode == 0
-    if os.geteuid() != 0 or not allowed or _SYSTEM_PYTHON is None:
-        pytest.skip(
-            "NO INSTALLATION WITHOUT A NETWORK: it takes root, for a namespace without one, unshare, ip, "
-            f"setpriv, and a CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home"
-        )
-    home = folder / "home"
-    home.mkdir()
-    shutil.chown(home, "nobody", "nogroup")
-    command = ["unshare", "--net", sys.executable, "-m", "tests.deploy.life_without_root"]
-    done = subprocess.run(
-        [*command, str(first), str(home), _SYSTEM_PYTHON],
-        cwd=bundle.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=480,
-    )
-    assert done.returncode == 0, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout)
+    seen: dict[str, Any] = json.loads(lives["without root"].result())
     return seen
 
 
@@ -311,18 +335,9 @@ def test_removing_it_keeps_what_is_the_owners(alone: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def service(folder: Path, first: Path, second: Path) -> dict[str, Any]:
+def service(lives: dict[str, Future[str]]) -> dict[str, Any]:
     """What tests/deploy/life_of_a_service.py saw."""
-    machine.skip_where_impossible()
-    if _SYSTEM_PYTHON is None:
-        pytest.skip(
-            f"NO SYSTEMD RUN: there is no CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home"
-        )
-    out, code = folder / "out", folder / "code"
-    out.mkdir()
-    code.mkdir()
-    said = machine.run_inside("tests.deploy.life_of_a_service", [str(first), str(second)], out, code)
-    seen: dict[str, Any] = json.loads(said)
+    seen: dict[str, Any] = json.loads(lives["of a service"].result())
     return seen
 
 
@@ -335,7 +350,7 @@ def test_systemd_starts_what_was_installed_without_a_network(service: dict[str, 
 
 
 def test_a_photo_is_analysed_under_every_restriction_of_the_unit(service: dict[str, Any]) -> None:
-    assert service["events"][-1] == "complete"
+    assert service["steps"][-1] == "complete"
 
 
 def test_the_process_has_no_rights_of_its_own(service: dict[str, Any]) -> None:
