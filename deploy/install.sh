@@ -173,9 +173,9 @@ choose_python() {
 
 install_code() {
     code=$prefix/$version
-    # The sums are copied last: where they lie, the rest is whole.
-    if [ -f "$code/SHA256SUMS" ]; then
-        cmp -s "$here/SHA256SUMS" "$code/SHA256SUMS" ||
+    # Written last: where it lies, the rest is whole. Models are not the version's: another bundle may bring more.
+    if [ -f "$code/INSTALLED" ]; then
+        grep -v '  models/' "$here/SHA256SUMS" | cmp -s - "$code/INSTALLED" ||
             die "$version is installed already, from a bundle with other contents: make one with another version"
         say "$version is installed already"
         return
@@ -188,10 +188,11 @@ install_code() {
     PIP_CONFIG_FILE=/dev/null "$code/venv/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated install \
         --quiet --no-index --find-links "$here/wheels" --no-cache-dir --disable-pip-version-check \
         --root-user-action ignore "holdcheck==$version" || die "pip could not install the wheels; nothing was changed"
-    for file in install.sh bundle.txt holdcheck.service .env.example LICENSE samples source.tar.gz SHA256SUMS; do
+    for file in install.sh bundle.txt holdcheck.service .env.example LICENSE samples source.tar.gz; do
         cp -R "$here/$file" "$code/$file"
         chmod -R a+rX "$code/$file"
     done
+    grep -v '  models/' "$here/SHA256SUMS" >"$code/INSTALLED"
 }
 
 install_settings() {
@@ -352,7 +353,7 @@ install_all() {
 
 roll_back() {
     earlier=$(readlink "$prefix/previous") || die "there is no earlier version in $prefix"
-    [ -f "$prefix/$earlier/SHA256SUMS" ] || die "$prefix/$earlier is not whole"
+    [ -f "$prefix/$earlier/INSTALLED" ] || die "$prefix/$earlier is not whole"
     switch_to "$earlier"
     install_unit
     start

@@ -32,7 +32,8 @@ def main(first: Path, second: Path) -> None:
     seen["first"] = look()
     seen["process"] = process()
     seen["writes"] = {path: may_write(path) for path in _PATHS}
-    seen["homes"] = inside_service("ls -A /root /home 2>&1; ls /dev")
+    as_user = ["setpriv", "--reuid=holdcheck", "--regid=holdcheck", "--clear-groups"]
+    seen["homes"] = inside_service(*as_user, "sh", "-c", "ls -A /root /home 2>&1; ls /dev")
     photo = (first / "samples" / "navy.jpg").read_bytes()
     events = analyse(photo)
     seen["steps"] = [event["step"] for event in events]
@@ -94,15 +95,14 @@ def process() -> dict[str, str]:
     return {name: fields[name] for name in ("Uid", "Gid", "NoNewPrivs", "Seccomp", "CapBnd", "CapEff")}
 
 
-def inside_service(command: str) -> str:
-    """Run a command among the files that the service sees, as its user."""
-    pid = show("MainPID")["MainPID"]
-    setpriv = ["setpriv", "--reuid=holdcheck", "--regid=holdcheck", "--clear-groups"]
-    return run("nsenter", f"--target={pid}", "--mount", *setpriv, "sh", "-c", command)
+def inside_service(*command: str) -> str:
+    """Run a command, as root, among the files that the service sees."""
+    return run("nsenter", f"--target={show('MainPID')['MainPID']}", "--mount", *command)
 
 
 def may_write(path: str) -> bool:
-    return inside_service(_WRITE.format(path)).strip() == "yes"
+    """Whether root could, there: what stops it is not who owns the file."""
+    return inside_service("sh", "-c", _WRITE.format(path)).strip() == "yes"
 
 
 def analyse(photo: bytes) -> list[dict[str, Any]]:
