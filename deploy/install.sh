@@ -187,7 +187,10 @@ install_code() {
     "$python" -I -m venv --without-pip "$code/venv"
     PIP_CONFIG_FILE=/dev/null "$code/venv/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated install \
         --quiet --no-index --find-links "$here/wheels" --no-cache-dir --disable-pip-version-check \
-        --root-user-action ignore "holdcheck==$version" || die "pip could not install the wheels; nothing was changed"
+        --root-user-action ignore "holdcheck==$version" || {
+        rm -rf "$code"
+        die "pip could not install the wheels; nothing was changed"
+    }
     for file in install.sh bundle.txt holdcheck.service .env.example LICENSE samples source.tar.gz; do
         cp -R "$here/$file" "$code/$file"
         chmod -R a+rX "$code/$file"

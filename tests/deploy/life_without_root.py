@@ -5,6 +5,7 @@ Prints what was seen, as JSON; test_bundle.py judges it.
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,11 +21,17 @@ _AS_NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", 
 def main(bundle: Path, home: Path, python: str) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     seen: dict[str, Any] = {"networks": up(), "unreachable": reach_out()}
-    said = install(bundle, home, "--python", python, "--skip-self-test")
     prefix = home / "holdcheck"
+    prefix.mkdir()
+    (prefix / ".env").write_text("MAX_HOLDS=0\n")
+    for path in (prefix, prefix / ".env"):
+        shutil.chown(path, "nobody", "nogroup")
+    refused = attempt(bundle, home, "--python", python)
+    seen["senseless settings"] = [refused.returncode, refused.stderr, (prefix / "current").exists()]
+    (prefix / ".env").write_text("PORT=0\n")
+    said = install(bundle, home, "--python", python, "--skip-self-test")
     seen["installed"] = str((prefix / "current").readlink())
     seen["owners"] = sorted({path.owner() for path in prefix.rglob("*") if not path.is_symlink()})
-    (prefix / ".env").write_text("PORT=0\n")
     seen |= use(said, home, bundle / "samples" / "navy.jpg")
     seen["again"] = install(bundle, home, "--python", python)
     seen["settings again"] = (prefix / ".env").read_text()
@@ -55,9 +62,13 @@ def as_nobody(home: Path, *command: str) -> list[str]:
     return [*_AS_NOBODY, f"HOME={home}", "PATH=/usr/bin:/bin", *command]
 
 
-def install(bundle: Path, home: Path, *options: str) -> str:
+def attempt(bundle: Path, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = as_nobody(home, "sh", str(bundle / "install.sh"), *options)
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+
+
+def install(bundle: Path, home: Path, *options: str) -> str:
+    done = attempt(bundle, home, *options)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return done.stdout

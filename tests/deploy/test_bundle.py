@@ -300,6 +300,13 @@ def test_an_ordinary_user_installs_it_without_a_network(alone: dict[str, Any]) -
     assert alone["owners"] == ["nobody"]
 
 
+def test_a_version_that_cannot_analyse_a_photo_does_not_take_over(alone: dict[str, Any]) -> None:
+    status, said, is_current = alone["senseless settings"]
+    assert (status, is_current) == (1, False)
+    assert "MAX_HOLDS='0'" in said
+    assert "does not take over" in said
+
+
 def test_the_printed_command_starts_it_with_the_prepared_model(alone: dict[str, Any]) -> None:
     assert alone["health"]["version"] == "0.1.0"
     assert [model["name"] for model in alone["health"]["models"]] == ["holds-yolo11n-seg", "ViT-B/32"]
