@@ -33,7 +33,6 @@ ExecStart={python} -m {module} {arguments}
 StandardOutput=file:{out}/stdout
 StandardError=file:{out}/stderr
 """
-# The controller is the machine's to give: systemd's own --user-namespace would be needed to give less.
 _START = """
 set -e
 for group in $2; do echo $$ > "$group/cgroup.procs"; done
@@ -42,12 +41,17 @@ mkdir "$1/changed" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changed,workdir=$1/work" "$1/root" || exit 77
 : > "$1/root/etc/machine-id"
 cp "$1.unit" "$1/root/etc/systemd/system/proof.service"
+# What starts otherwise on this machine is not needed there.
 rm -rf "$1/root/etc/systemd/system/sysinit.target.wants" "$1/root/etc/systemd/system/basic.target.wants"
 # It would empty /tmp, where tests have their folders.
 ln -s /dev/null "$1/root/etc/systemd/system/systemd-tmpfiles-setup.service"
+# nspawn leaves folders in it.
+mount -t tmpfs tmpfs /run
 shift 2
 exec "$@"
 """
+# nspawn mounts the controllers read-only, and without one there is no MemoryMax. What they show is the group
+# that was made for the machine.
 _FIRST_PROCESS = """
 for groups in /sys/fs/cgroup/memory /sys/fs/cgroup; do mount -o remount,rw,bind "$groups" 2>/dev/null; done
 exec /lib/systemd/systemd --unit=proof.service
