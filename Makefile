@@ -4,10 +4,9 @@ PYTHON ?= python3
 # Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
 CUDA ?=
-# What `make bundle` is for; empty: this machine. MODELS: the prepared models that go with it; MODELS= for none.
+# What `make bundle` is for; empty: this machine. MODELS=DIR instead of MODELS_DIR's models, MODELS= for none.
 PLATFORM ?=
 PYTHON_VERSION ?=
-MODELS ?= $(or $(MODELS_DIR),models)
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
 DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck systemd-container
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
@@ -49,8 +48,8 @@ bench: .venv/models.stamp ## the naive stack and this service side by side -> bu
 	$(BIN)/python -m bench
 
 bundle: .venv/serve.stamp app ## one archive to install without a network. PLATFORM=aarch64 PYTHON_VERSION=3.12 for another machine
-	@$(BIN)/python -m deploy.bundle --models "$(MODELS)" \
-	  $(if $(PLATFORM),--platform $(PLATFORM)) $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION))
+	@$(BIN)/python -m deploy.bundle $(if $(PLATFORM),--platform $(PLATFORM)) \
+	  $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) $(if $(filter undefined,$(origin MODELS)),,--models "$(MODELS)")
 
 load: .venv/dev.stamp ## 60 clients, 300 photos, 256 MiB: every accepted photo is answered once (needs root for the limit)
 	$(BIN)/python -m bench.load

@@ -30,8 +30,9 @@ from typing import IO
 
 from deploy import wheels
 from deploy.wheels import Target, WheelsMissing
-from holdcheck.errors import ModelError
+from holdcheck.errors import HoldcheckError
 from holdcheck.manifest import MANIFEST_NAME, Manifest, checked_file, sha256
+from holdcheck.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -52,16 +53,22 @@ class BundleError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.platform not in MACHINES:
+        parser.error(f"--platform {parsed.platform}: takes {' or '.join(MACHINES)}")
     target = Target(MACHINES[parsed.platform], parsed.python_version, parsed.glibc)
     try:
+        models = Settings.load().models_dir if parsed.models is None else parsed.models
+        if parsed.models and not Path(parsed.models).is_dir():
+            raise BundleError(f"--models {parsed.models}: takes a folder, or nothing for none")
         version = parsed.version or _version()
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             wheels.download(target, ROOT, folder)
             build_own_wheel(version, folder)
-            archive = make(target, version, folder, parsed.models, parsed.output, print)
-    except (BundleError, WheelsMissing, ModelError) as error:
+            archive = make(target, version, folder, Path(models) if models else None, parsed.output, print)
+    except (BundleError, WheelsMissing, HoldcheckError) as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
     print(f"{archive}: {archive.stat().st_size / 2**20:.0f} MiB, sha256 {sha256(archive)}")
@@ -228,7 +235,10 @@ def _git(*arguments: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.bundle", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--platform", choices=MACHINES, default=platform.machine(), help="processor there (this machine's)"
+        "--platform",
+        default=platform.machine(),
+        metavar="NAME",
+        help=f"processor there, {' or '.join(MACHINES)} (this machine's)",
     )
     parser.add_argument(
         "--python-version",
@@ -241,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
         "--glibc", type=_pair, default=DEFAULT_GLIBC, metavar="2.N", help="the oldest glibc there (2.28)"
     )
     parser.add_argument(
-        "--models", type=lambda text: Path(text) if text else None, metavar="DIR", help="prepared models"
+        "--models", metavar="DIR", help="prepared models; an empty name for none (MODELS_DIR)"
     )
     parser.add_argument("--version", default="", help="what it installs as (the project's, and the commit)")
     parser.add_argument("--output", type=Path, default=ROOT / "build", metavar="DIR", help="(build/)")
@@ -249,8 +259,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pair(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")
-    return int(major), int(minor)
+    try:
+        major, minor = map(int, text.split("."))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: takes two numbers, like 3.11") from None
+    return major, minor
 
 
 def _python_version(text: str) -> tuple[int, int]:

@@ -206,6 +206,27 @@ def test_an_archive_does_not_tell_when_it_was_made(second: Path, tmp_path: Path)
     assert archives[0].read_bytes() == archives[1].read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--platform", "armv7l"], "takes x86_64"),
+        (["--python-version", "3.10"], "takes 3.11 or newer"),
+        (["--python-version", "three"], "takes two numbers"),
+    ],
+)
+def test_a_bundle_for_what_cannot_be_served_is_refused(
+    options: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        bundle.main(options)
+    assert reason in capsys.readouterr().err
+
+
+def test_models_that_are_not_there_are_no_bundle_without_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bundle.main(["--models", "nowhere"]) == 1
+    assert "--models nowhere: takes a folder" in capsys.readouterr().err
+
+
 def test_a_model_that_is_not_what_its_manifest_says_goes_into_no_bundle(
     tmp_path: Path, true_size_models: Path
 ) -> None:
