@@ -50,7 +50,7 @@ def test_systemd_finds_little_to_harden(unit: Path) -> None:
 
 
 def test_a_start_that_cannot_get_better_is_not_tried_again() -> None:
-    hopeless = {entry._USAGE_ERROR, serve.CHANGED_MODEL}
+    hopeless = {entry._USAGE_ERROR, serve.CANNOT_LOAD}
     assert {int(status) for status in values("RestartPreventExitStatus")[0].split()} == hopeless
 
 
