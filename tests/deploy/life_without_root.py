@@ -100,12 +100,19 @@ def use(said: str, home: Path, photo: Path) -> dict[str, Any]:
         server.wait(15)
 
 
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False  # it says where it listens a moment before it does
+
+
 def wait_until_ready(server: subprocess.Popen[bytes], log: Path) -> str:
     for _ in range(240):
         if server.poll() is not None:
             break
         listens = re.search(r"listens on (http://[^\s,]+)", log.read_text())
-        if listens and httpx.get(f"{listens[1]}/readyz").status_code == 200:
+        if listens and ready(listens[1]):
             return listens[1]
         time.sleep(0.25)
     raise SystemExit(log.read_text())
