@@ -1,4 +1,4 @@
-"""Models change under a running server: it goes on with what it loaded, and takes up the new at its next start."""
+"""Models change under a running server: it goes on with what it loaded until its next start."""
 
 import shutil
 import subprocess
