@@ -1,7 +1,7 @@
 """DATA_DIRs of every schema there was, each made by the server of its time: `python -m tests.backend.frozen`.
 
-Run it before a migration is appended to `backend.store.MIGRATIONS`: it writes data/data-dir-schema-N.tar.gz,
-with a job of each status, as a server leaves them that is killed while one runs and another waits.
+Run it when a migration was appended to `backend.store.MIGRATIONS`, so that later versions have what this one
+leaves: data/data-dir-schema-N.tar.gz, with a job of each status, of a server that was killed while one ran.
 """
 
 import json

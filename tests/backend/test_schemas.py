@@ -34,7 +34,7 @@ store.SqliteStore.__init__.__defaults__ = (later,)
 
 def test_a_data_dir_of_every_schema_is_kept() -> None:
     missing = [str(archive(version)) for version in _VERSIONS if not archive(version).is_file()]
-    assert missing == [], f"made with {frozen.__name__}, before the next migration is appended"
+    assert missing == [], f"make it: python -m {frozen.__name__}"
 
 
 @pytest.mark.parametrize("version", _VERSIONS)
