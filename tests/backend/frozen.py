@@ -21,17 +21,20 @@ FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "JOB_
 STATUSES = ("done", "failed", "cancelled", "running", "queued")
 """Also the `Idempotency-Key` of the job that has it."""
 _FOLDER = Path(__file__).parent / "data"
-_NEVER = """
+HOLD = "hold"
+SLOWLY = """
 import time
+from pathlib import Path
 from holdcheck import pipeline
 analyze = pipeline.analyze
 def slowly(*arguments, should_stop, **named):
     for event in analyze(*arguments, should_stop=should_stop, **named):
         yield event
-        while event.step == "detection_complete" and not should_stop():
+        while event.step == "detection_complete" and Path("hold").exists() and not should_stop():
             time.sleep(0.02)
 pipeline.analyze = slowly
 """
+"""While a file called HOLD lies in the server's folder, an analysis does not get beyond its detection."""
 
 
 def archive(version: int) -> Path:
@@ -63,16 +66,13 @@ def rows(data: Path) -> dict[str, dict[str, Any]]:
 
 def make(folder: Path) -> Path:
     """Let this version's server leave a DATA_DIR behind."""
-    server = start(folder, FAKES)
+    server = start(folder, FAKES, prelude=SLOWLY)
     try:
         _post(server, "done", photos.wall(480, 360))
         _post(server, "failed", _damaged())
         for key in ("done", "failed"):
             _until(server, key, key)
-    finally:
-        server.stop()
-    server = start(folder, FAKES, prelude=_NEVER)
-    try:
+        (folder / HOLD).touch()
         for key in ("running", "queued", "cancelled"):
             _post(server, key, photos.wall(480, 360))
         _until(server, "running", "running")
