@@ -24,8 +24,8 @@ from bench.process import AnonPeak, status_mib
 from bench.server import ROOT, Server, end_servers_too
 
 FOLDER = ROOT / "deploy" / "profiles"
-LIMITS_MIB = {"tight": 160, "256m": 256, "512m": 512, "1g": 1024}
-"""The limit that each profile is for. MiB."""
+NAMES = ("tight", "256m", "512m", "1g")
+_MIB = {"m": 1, "g": 1024}
 _EXPLAINED = frozenset({"photo_needs_too_much_memory", "photo_too_many_pixels", "photo_too_many_bytes"})
 
 
@@ -47,7 +47,7 @@ class Row:
     def __str__(self) -> str:
         mean_s = sum(self.answered_s) / max(1, len(self.answered_s))
         return (
-            f"| `{self.name}.env` | {LIMITS_MIB[self.name]} | {self.ready_mib:.0f} | {self.peak_mib:.0f} | "
+            f"| `{self.name}.env` | {limit_mib(self.name)} | {self.ready_mib:.0f} | {self.peak_mib:.0f} | "
             f"{self.anonymous_mib:.0f} | {self.usage.peak_mib:.0f} | {self.usage.oom_kills} | "
             f"{len(self.answered_s)} | {', '.join(self.refused) or 'none'} | {mean_s:.1f} |"
         )
@@ -58,6 +58,12 @@ def settings_of(name: str) -> dict[str, str]:
     return {key: value or "" for key, value in dotenv_values(FOLDER / f"{name}.env").items()}
 
 
+def limit_mib(name: str) -> int:
+    """The memory limit that a profile is for, as Docker Compose reads it from there. MiB."""
+    text = settings_of(name)["MEM_LIMIT"]
+    return int(text[:-1]) * _MIB[text[-1]]
+
+
 def measure(name: str, models: Path, photos: Sequence[Photo], folder: Path) -> Row:
     """Send each photo once to a server under a profile and its limit.
 
@@ -66,7 +72,7 @@ def measure(name: str, models: Path, photos: Sequence[Photo], folder: Path) -> R
     """
     row = Row(name)
     settings = {"MODELS_DIR": str(models.resolve()), **settings_of(name)}
-    with memory_limit(LIMITS_MIB[name]) as cgroup, Server(folder, settings, cgroup) as server:
+    with memory_limit(limit_mib(name)) as cgroup, Server(folder, settings, cgroup) as server:
         row.ready_mib = status_mib(server.pid, "VmRSS")
         with AnonPeak(server.pid) as anonymous:
             for photo in photos:
@@ -104,10 +110,8 @@ def _send(photo: Photo, server: Server, row: Row) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.profiles", description=__doc__)
-    parser.add_argument(
-        "profiles", nargs="*", metavar="PROFILE", help=f"of {', '.join(LIMITS_MIB)}; all of them"
-    )
-    names = parser.parse_args().profiles or list(LIMITS_MIB)
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help=f"of {', '.join(NAMES)}; all of them")
+    names = parser.parse_args().profiles or list(NAMES)
     end_servers_too()
     photos = [photo for photo in (*mix.small(), *mix.large(), *mix.heavy()) if not photo.fails]
     print(
