@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NOT_RUN = re.compile(r"#\s*not run here: \S.{9,}")
+NOT_RUN = re.compile(r"#.*\bnot run here: \S.{9,}")
 """How a document says that a command is not run, and why: after it, or in the first line of its block."""
 _FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -14,7 +14,7 @@ _COMMAND = re.compile(
     r"|chown|journalctl|npm|pip|caddy|apt-get|\./\S+) \S"
 )
 """What looks like a command to type, of all that stands between backquotes."""
-_NOT_RUN_INLINE = re.compile(r"not run here: \S.{9,}")
+_NOT_RUN_INLINE = re.compile(r"[Nn]ot run here: \S.{9,}")
 _SHELL = frozenset({"sh", "bash", "shell", "console", ""})
 _COMMENT = re.compile(r"\s+#\s.*$")
 
