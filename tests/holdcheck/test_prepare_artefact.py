@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,12 +159,30 @@ def test_where_folders_cannot_be_exchanged_at_once_they_are_renamed(
 
 
 def test_a_preparation_that_was_killed_leaves_nothing_for_ever(models: Path) -> None:
-    killed = models / "clip" / ".unfinished-abc"
-    killed.mkdir()
-    (killed / "model.data").write_bytes(b"x" * 1000)
+    """The real command, with a true-size CLIP, after its download."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdcheck", "prepare", "--random-weights"],
+        env=os.environ | {"MODELS_DIR": str(models), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not _unfinished(models):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert _unfinished(models)
     with preparing(models):
-        assert not killed.exists()
+        assert not _unfinished(models)
     assert _source(models) == "second"
+
+
+def _unfinished(models: Path) -> list[Path]:
+    return list(models.glob("*/.unfinished-*"))
 
 
 def test_two_preparations_do_not_meet(models: Path) -> None:
