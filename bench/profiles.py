@@ -64,15 +64,15 @@ def limit_mib(name: str) -> int:
     return int(text[:-1]) * _MIB[text[-1]]
 
 
-def measure(name: str, models: Path, photos: Sequence[Photo], folder: Path) -> Row:
-    """Send each photo once to a server under a profile and its limit.
+def measure(name: str, models: Path, photos: Sequence[Photo], folder: Path, *, cold: bool = True) -> Row:
+    """Send each photo once to a server under a profile and its limit; `cold`, as for `memory_limit`.
 
     Raises:
         NoCgroup: there is no memory limit to be had.
     """
     row = Row(name)
     settings = {"MODELS_DIR": str(models.resolve()), **settings_of(name)}
-    with memory_limit(limit_mib(name)) as cgroup, Server(folder, settings, cgroup) as server:
+    with memory_limit(limit_mib(name), cold=cold) as cgroup, Server(folder, settings, cgroup) as server:
         row.ready_mib = status_mib(server.pid, "VmRSS")
         with AnonPeak(server.pid) as anonymous:
             for photo in photos:
