@@ -782,7 +782,7 @@ export interface components {
         };
         /**
          * ProblemCorrection
-         * @description Where a problem starts and ends, in place of what the result says.
+         * @description Where a problem starts and ends. Null or absent: as the result has it, which may be an estimate.
          */
         ProblemCorrection: {
             /**
@@ -793,15 +793,13 @@ export interface components {
             /**
              * Start
              * @description hold ids; `aN`: the Nth of added
-             * @default []
              */
-            start: (number | string)[];
+            start?: (number | string)[] | null;
             /**
              * Top
              * @description as start
-             * @default []
              */
-            top: (number | string)[];
+            top?: (number | string)[] | null;
         };
         /** QueueStatus */
         QueueStatus: {
