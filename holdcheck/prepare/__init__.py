@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Manifest, slug
-from holdcheck.prepare.artefact import preparing, undo
+from holdcheck.prepare.artefact import preparing, previous, undo
 from holdcheck.settings import Settings
 
 __all__ = ["prepare_clip", "prepare_yolo", "run", "run_undo"]
@@ -76,9 +76,11 @@ def prepare_clip(
     from holdcheck.prepare import clip
 
     folder = models_dir / "clip" / _folder_name(name)
-    return clip.prepare_clip(
+    manifest = clip.prepare_clip(
         name, folder, report, downloads=models_dir / "checkpoints", random_weights=random_weights
     )
+    _tell_what_is_kept(folder, report)
+    return manifest
 
 
 def prepare_yolo(
@@ -89,7 +91,14 @@ def prepare_yolo(
     from holdcheck.prepare import yolo
 
     folder = models_dir / "yolo" / _folder_name(str(weights))
-    return yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+    manifest = yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+    _tell_what_is_kept(folder, report)
+    return manifest
+
+
+def _tell_what_is_kept(folder: Path, report: Callable[[str], None]) -> None:
+    if previous(folder).is_dir():
+        report("the one before it is kept: `prepare --undo` with the same name brings it back")
 
 
 def _folder_name(name: str) -> str:
