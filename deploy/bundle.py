@@ -32,7 +32,7 @@ from typing import IO
 from deploy import wheels
 from deploy.wheels import Target, WheelsMissing
 from holdcheck.errors import HoldcheckError
-from holdcheck.manifest import MANIFEST_NAME, Manifest, checked_file, sha256
+from holdcheck.manifest import MANIFEST_NAME, Manifest, checked_file, prepared, sha256
 from holdcheck.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -161,12 +161,12 @@ def _check_wheels(target: Target, folder: Path) -> None:
 def copy_models(models: Path, into: Path) -> list[str]:
     """What RUNTIME=onnx maps of each artefact, after its checksums were compared. Answers their names."""
     taken = []
-    for path in sorted(models.glob(f"*/*/{MANIFEST_NAME}")):
-        manifest = Manifest.read(path.parent)
+    for folder in prepared(models):
+        manifest = Manifest.read(folder)
         records = [manifest.model] + ([manifest.prompts.embeddings] if manifest.prompts else [])
-        there = into / manifest.kind / path.parent.name
+        there = into / manifest.kind / folder.name
         there.mkdir(parents=True)
-        for file in (path, *(checked_file(path.parent, record) for record in records)):
+        for file in (folder / MANIFEST_NAME, *(checked_file(folder, record) for record in records)):
             shutil.copy(file, there)
         taken.append(manifest.name + " (random weights: its answers mean nothing)" * manifest.is_dummy)
     return taken

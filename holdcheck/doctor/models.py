@@ -13,6 +13,7 @@ from holdcheck.manifest import (
     FileRecord,
     Manifest,
     checked_file,
+    prepared,
     slug,
 )
 from holdcheck.settings import BUNDLED_MODELS, Settings
@@ -102,8 +103,8 @@ def _files(models_dir: Path) -> Iterator[tuple[Path, FileRecord]]:
     """Every file that a manifest names, the bundled ones first."""
     for manifest in sorted(BUNDLED_MODELS.glob(f"*/{MANIFEST_NAME}")):
         yield from _records(manifest.parent)
-    for manifest in sorted(models_dir.glob(f"*/*/{MANIFEST_NAME}")):
-        yield from _records(manifest.parent)
+    for folder in prepared(models_dir):
+        yield from _records(folder)
 
 
 def _records(folder: Path) -> Iterator[tuple[Path, FileRecord]]:

@@ -237,6 +237,14 @@ def test_a_model_that_is_not_what_its_manifest_says_goes_into_no_bundle(
         bundle.copy_models(models, tmp_path / "copy")
 
 
+def test_what_is_kept_for_an_undo_goes_into_no_bundle(tmp_path: Path, true_size_models: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("vit-b-32", "vit-b-32.previous", ".unfinished-1"):
+        _copy(true_size_models / "clip" / "vit-b-32", models / "clip" / name)
+    bundle.copy_models(models, tmp_path / "copy")
+    assert [path.name for path in (tmp_path / "copy" / "clip").iterdir()] == ["vit-b-32"]
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
