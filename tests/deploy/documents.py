@@ -11,7 +11,7 @@ _FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _COMMAND = re.compile(
     r"(?:sudo |[A-Z_]+=\S+ )*(?:make|docker|git|curl|python3?|\.venv/bin/\w+|tar|systemctl|sh|ssh|scp|cp|mv"
-    r"|chown|journalctl|npm|pip|caddy|apt-get|\./\S+) \S"
+    r"|chown|journalctl|npm|pip|caddy|apt-get) \S|\./\S+"
 )
 """What looks like a command to type, of all that stands between backquotes."""
 _NOT_RUN_INLINE = re.compile(r"[Nn]ot run here: \S.{9,}")
@@ -57,9 +57,9 @@ def block_after(document: str, words: str) -> str:
 
 
 def inline_commands(text: str) -> dict[str, bool]:
-    """The commands in sentences and tables, and whether their paragraph says why each is not run."""
+    """The commands in sentences and tables, and whether their paragraph, item or table says why not."""
     found: dict[str, bool] = {}
-    for paragraph in re.split(r"\n\s*\n", _FENCE.sub("", text)):
+    for paragraph in re.split(r"\n\s*\n|\n(?=- |\d+\. )", _FENCE.sub("", text)):
         for span in _SPAN.findall(paragraph):
             if _COMMAND.match(span):
                 found[span] = found.get(span, False) or _NOT_RUN_INLINE.search(paragraph) is not None

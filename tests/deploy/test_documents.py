@@ -25,6 +25,16 @@ _STOPPED = "tests/deploy/test_backup.py::test_a_backup_of_a_stopped_server_is_re
 RUN_BY = {
     "make run": HERE,
     "make demo": HERE,
+    "make bundle": "tests/deploy/test_bundle.py::test_an_ordinary_user_installs_it_without_a_network",
+    ".venv/bin/python -m holdcheck doctor": (
+        "tests/holdcheck/test_doctor.py::test_a_default_set_up_is_well_and_fits_80_columns"
+    ),
+    "./monitor_memory.sh": (
+        "tests/deploy/test_monitor_memory.py::test_a_terminal_is_redrawn_until_it_is_interrupted"
+    ),
+    "./monitor_docker.sh": (
+        "tests/deploy/test_monitor_docker.py::test_a_reading_tells_of_the_container_and_of_the_service"
+    ),
     "make test": ".ci/run",
     "cp deploy/profiles/256m.env .env": HERE,
     "curl -N -F image=@samples/plywood.jpg http://127.0.0.1:8000/api/analyze-stream": HERE,
