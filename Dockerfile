@@ -55,18 +55,12 @@ RUN set -eu; [ "$PREPARE_CLIP" != none ] || [ "$YOLO_WEIGHTS$WITH_TORCH" ] || ex
     $torch; $install '.[models]'; \
     pip --python /opt/venv/bin/python uninstall --yes opencv-python; \
     $install --force-reinstall --no-deps opencv-python-headless
+COPY deploy/prepare_for_image.sh /usr/local/bin/
 COPY holdcheck/ holdcheck/
 COPY weights/ weights/
 # A file in weights/ that takes the place of the download of PREPARE_CLIP.
 ARG CLIP_CHECKPOINT=
-RUN set -eu; [ -z "$YOLO_WEIGHTS" ] || MODELS_DIR=/prepared python -m holdcheck prepare --yolo "$YOLO_WEIGHTS" || { \
-      echo "YOLO_WEIGHTS=$YOLO_WEIGHTS could not be prepared: it takes a file in weights/, or nothing" >&2; exit 1; }; \
-    [ "$PREPARE_CLIP" = none ] || MODELS_DIR=/prepared python -m holdcheck prepare \
-      --clip "$PREPARE_CLIP${CLIP_CHECKPOINT:+:$CLIP_CHECKPOINT}" || { \
-      echo "PREPARE_CLIP=$PREPARE_CLIP could not be prepared. Build with PREPARE_CLIP=none: the bundled CLIP answers," \
-        "and the other can be prepared later. Or put a checkpoint in weights/ and build with" \
-        "CLIP_CHECKPOINT=weights/FILE" >&2; exit 1; }; \
-    rm -rf /prepared/checkpoints
+RUN prepare_for_image.sh
 USER holdcheck
 VOLUME /models /cache
 ENTRYPOINT ["python", "-m", "holdcheck", "prepare"]
@@ -104,7 +98,7 @@ COPY --from=serve --chown=10001:10001 /owned/ /
 WORKDIR /app
 COPY --from=frontend /app/frontend/dist/ frontend/dist/
 COPY LICENSE ./
-COPY deploy/healthcheck.py ./
+COPY deploy/healthcheck.py deploy/compile_imports.py ./
 COPY holdcheck/ holdcheck/
 # Below the packages' own models: a volume at MODELS_DIR neither hides nor keeps them.
 COPY --from=prepare /prepared/ holdcheck/models/
@@ -118,8 +112,7 @@ ENV PATH=/opt/venv/bin \
     DATA_DIR=/data \
     MODELS_DIR=/models \
     YOLO_WEIGHTS=${YOLO_WEIGHTS}
-COPY deploy/compile_imports.py /tmp/
-RUN ["python", "-B", "-c", "import runpy, sys; sys.path.insert(0, '/app'); runpy.run_path('/tmp/compile_imports.py')"]
+RUN ["python", "-B", "compile_imports.py"]
 USER 10001:10001
 VOLUME /data /models
 EXPOSE 8000

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Fills /prepared with the artefacts that an image is built with, by PREPARE_CLIP, CLIP_CHECKPOINT and YOLO_WEIGHTS.
+set -eu
+export MODELS_DIR=/prepared
+
+if [ "$YOLO_WEIGHTS" ] && ! python -m holdcheck prepare --yolo "$YOLO_WEIGHTS"; then
+  echo "YOLO_WEIGHTS=$YOLO_WEIGHTS could not be prepared: it takes a model file in weights/, or nothing" >&2
+  exit 1
+fi
+[ "$PREPARE_CLIP" != none ] || exit 0
+if ! python -m holdcheck prepare --clip "$PREPARE_CLIP${CLIP_CHECKPOINT:+:$CLIP_CHECKPOINT}"; then
+  echo "PREPARE_CLIP=$PREPARE_CLIP could not be prepared. Either build with PREPARE_CLIP=none: the bundled CLIP" \
+    "answers, and this one can be prepared later. Or put its checkpoint in weights/ and build with" \
+    "CLIP_CHECKPOINT=weights/FILE" >&2
+  exit 1
+fi
+# An artefact made from a file is named after the file, and CLIP_MODEL will ask for the CLIP.
+if [ "$CLIP_CHECKPOINT" ]; then
+  mv /prepared/clip/* /prepared/artefact
+  mv /prepared/artefact "/prepared/clip/$(python -c "from holdcheck.manifest import slug; print(slug('$PREPARE_CLIP'))")"
+fi
+rm -rf /prepared/checkpoints
