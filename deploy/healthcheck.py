@@ -1,7 +1,7 @@
 """The container's HEALTHCHECK: status 0 where the server says that photos should be sent here, else 1.
 
-Run as a file, by `python -I -S`: it is charged to the server's own memory, and with the packages, or with socket in
-place of _socket, it would take more of it (docs/docker.md).
+Run as a file, by `python -I -S`: it is charged to the server's own memory, and with the packages, or with
+socket in place of _socket, it would take more of it (docs/docker.md).
 """
 
 import _socket
