@@ -1,4 +1,4 @@
-"""The image: every stage builds, and the last one serves a photo in 256 MiB, read-only, without privileges."""
+"""Every stage builds, and the last one serves a photo in 256 MiB, read-only, without privileges."""
 
 import json
 import re
@@ -85,7 +85,8 @@ def test_it_runs_as_nobody_in_particular_and_writes_to_its_volumes_alone(inside:
 
 
 def test_a_start_compiles_nothing(runtime: Tools, tmp_path: Path) -> None:
-    code = "import backend.serve, backend.settings as b, holdcheck.registry as r; r.load(b.ServiceSettings.load())"
+    imports = "import backend.serve, backend.settings as settings, holdcheck.registry as registry"
+    code = f"{imports}; registry.load(settings.ServiceSettings.load())"
     printed = runtime.output("runtime", tmp_path, "python", "-v", "-c", code)
     loaded = re.findall(r"^# code object from '?([^'\s]+)", printed, flags=re.MULTILINE)
     assert sum(name.endswith(".pyc") for name in loaded) > 300
