@@ -1,8 +1,8 @@
 """What builds and runs images here: IMAGE_BUILD and IMAGE_RUN, or a Docker engine that answers.
 
 IMAGE_BUILD is a command that takes `-t NAME [--target STAGE] [--build-arg K=V] CONTEXT`, and IMAGE_RUN one
-that takes `NAME --memory 256m [-p HOST:CONTAINER] [-v SRC:DST] [--OPTION=VALUE] [-- COMMAND...]`, runs the image
-in the foreground, says `healthy` when its HEALTHCHECK first passes, passes SIGTERM on and ends with the
+that takes `NAME --memory 256m [-p HOST:CONTAINER] [-v SRC:DST] [--OPTION=VALUE] [-- COMMAND...]`, runs the
+image in the foreground, says `healthy` when its HEALTHCHECK first passes, passes SIGTERM on and ends with the
 container's status. IMAGE_CHECK=1 makes their lack a failure.
 """
 
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 NAME = "localhost/holdcheck-test"
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=all", "--security-opt=no-new-privileges")
 _BUILD_S, _START_S, _STOP_S = 3600, 120, 30
-_REASON = """THE IMAGE WAS NEITHER BUILT NOR RUN: no Docker engine answers, and IMAGE_BUILD and IMAGE_RUN name \
-no other tools (tests/deploy/images.py says what they take; `make image-check` runs this alone)"""
+_REASON = """THE IMAGE WAS NEITHER BUILT NOR RUN: no Docker engine answers, and IMAGE_BUILD and IMAGE_RUN \
+name no other tools (tests/deploy/images.py says what they take; `make image-check` runs this alone)"""
 
 
 @dataclass(frozen=True, slots=True)
