@@ -9,6 +9,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 import pi_heif  # noqa: F401 - imported with the first photo of its kind
+import uvicorn
 from PIL import Image
 
 import backend.serve  # noqa: F401
@@ -19,6 +20,8 @@ Image.init()
 registry.load(ServiceSettings.load())
 files = {Path(file) for module in sys.modules.values() if (file := getattr(module, "__file__", None))}
 files |= {file for package in ("backend", "holdcheck") for file in Path(package).rglob("*.py")}
+# uvicorn tries to import parts of its own that need what is not there: they are read, and not in sys.modules.
+files |= set(Path(uvicorn.__file__).parent.rglob("*.py"))
 for source in sorted(str(file.resolve()) for file in files if file.suffix == ".py"):
     py_compile.compile(
         source,
