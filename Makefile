@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 CUDA ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk caddy
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox caddy
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -28,12 +28,16 @@ def main() -> int:
     gc.disable()
     try:
         arguments = _arguments()
+        shows = arguments.pop("settings")
         _refuse_workers("--workers ", arguments.pop("workers"))
         _refuse_workers("WEB_CONCURRENCY=", os.environ.get("WEB_CONCURRENCY") or "1")
         settings = ServiceSettings.load(**arguments)
     except SettingsError as error:
         print(f"holdcheck: {error}", file=sys.stderr)
         return _USAGE_ERROR
+    if shows:
+        print(settings.model_dump_json(indent=2))
+        return 0
     _set_threads(settings)
     memory.tune_allocator()
     # Only now: numpy, OpenCV and onnxruntime read their thread counts when they are imported.
@@ -56,6 +60,9 @@ def _arguments() -> dict[str, Any]:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (PORT, 8000)")
     parser.add_argument("--host", help="address to listen on, 0.0.0.0 for all (HOST, 127.0.0.1)")
     parser.add_argument("--workers", default="1", metavar="1", help="processes that serve: there is one")
+    parser.add_argument(
+        "--settings", action="store_true", help="print the settings as JSON, keys hidden, and end"
+    )
     return {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
 
 

@@ -37,7 +37,7 @@ from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
 from backend.watch import Watch
-from holdcheck.errors import HoldcheckError, ModelTampered
+from holdcheck.errors import HoldcheckError, ModelTampered, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ async def _load_models(service: Service) -> None:
     start = time.perf_counter()
     try:
         await service.engine.start()
-    except ModelTampered as error:
+    except (ModelTampered, SettingsError) as error:
         service.load_error = str(error)
         service.must_stop = True
         return

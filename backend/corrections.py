@@ -180,7 +180,7 @@ def _bad_problems(said: Corrections, seen: _ResultSeen) -> Iterator[str]:
         field = f"problems.{number}"
         if times[problem.id] > 1:
             yield f"{field}.id: takes each problem once"
-        for name, refs in (("start", problem.start), ("top", problem.top)):
+        for name, refs in (("start", problem.start or []), ("top", problem.top or [])):
             if len(set(refs)) < len(refs):
                 yield f"{field}.{name}: takes each hold once"
             for ref in refs:

@@ -215,6 +215,7 @@ HEALTH_EXAMPLE: _Json = {
             "is_dummy": False,
         }
     ],
+    "device": {"kind": "cpu", "reason": "RUNTIME=onnx knows nothing else"},
     "memory": _MEMORY,
     "is_dummy": False,
     "error_reason": None,

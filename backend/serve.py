@@ -20,8 +20,9 @@ from backend.store import StoreUnusable
 
 log = logging.getLogger(__name__)
 
-CHANGED_MODEL = os.EX_CONFIG
-"""Exit status where a model file is not what its manifest says: a restart alone will not help."""
+CANNOT_LOAD = os.EX_CONFIG
+"""Exit status where a model file is not what its manifest says, or DEVICE asks for what is not there: a
+restart alone will not help."""
 _BACKLOG = 128
 """So many are accepted at once, before those that are too many are closed: each has a descriptor."""
 _STUCK_S = 1
@@ -90,7 +91,7 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     signal.signal(signal.SIGINT, _ignore)
     service: Service = app.state.service
     _Server(config, service, grace_s).run([listener])
-    return _refuse(str(service.load_error), CHANGED_MODEL) if service.must_stop else 0
+    return _refuse(str(service.load_error), CANNOT_LOAD) if service.must_stop else 0
 
 
 def _refuse(reason: str, status: int) -> int:

@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. What is wrong is said in one line on stderr."""
     parsed = _parser().parse_args(arguments)
     try:
+        if parsed.command == _doctor:  # before the settings are read: they may be what is wrong
+            return _doctor(parsed)
         return int(parsed.command(parsed, Settings.load()))
     except HoldcheckError as error:
         print(f"holdcheck: {error}", file=sys.stderr)
@@ -73,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     export_corrections.add_arguments(export)
     export.set_defaults(command=_export_corrections)
 
-    doctor = commands.add_parser("doctor", help="say what is installed, prepared and left to do")
+    doctor = commands.add_parser("doctor", help="look at the set-up, and say what to change")
+    doctor.add_argument("--json", action="store_true", help="one JSON object instead of lines for people")
     doctor.set_defaults(command=_doctor)
     return parser
 
@@ -131,10 +134,7 @@ def _export_corrections(parsed: argparse.Namespace, _settings: Settings) -> int:
     return export_corrections.run(parsed, print)
 
 
-def _doctor(_parsed: argparse.Namespace, settings: Settings) -> int:
+def _doctor(parsed: argparse.Namespace) -> int:
     from holdcheck import doctor
 
-    findings = doctor.examine(settings)
-    for finding in findings:
-        print(f"{'ok ' if finding.ok else 'NO '} {finding.text}")
-    return int(not all(finding.ok for finding in findings if finding.required))
+    return doctor.run(print, as_json=parsed.json)

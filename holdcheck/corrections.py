@@ -71,11 +71,15 @@ class AddedHold(_Correction):
 
 
 class ProblemCorrection(_Correction):
-    """Where a problem starts and ends, in place of what the result says."""
+    """Where a problem starts and ends. Null or absent: as the result has it, which may be an estimate."""
 
     id: _ProblemId = Field(description="a problem of the result, or a new one")
-    start: list[HoldRef] = Field([], max_length=2 * MAX_HOLDS, description="hold ids; `aN`: the Nth of added")
-    top: list[HoldRef] = Field([], max_length=2 * MAX_HOLDS, description="as start")
+    start: Annotated[list[HoldRef], Field(max_length=2 * MAX_HOLDS)] | None = Field(
+        None, description="hold ids; `aN`: the Nth of added"
+    )
+    top: Annotated[list[HoldRef], Field(max_length=2 * MAX_HOLDS)] | None = Field(
+        None, description="as start"
+    )
 
 
 class Corrections(_Correction):
@@ -145,8 +149,8 @@ def _tags(
     """(problem, hold) -> what the hold is to it. A start that is a top too is a start, as in the result."""
     starts: dict[int, Sequence[int | str]] = {problem.id: problem.start_ids for problem in problems}
     tops: dict[int, Sequence[int | str]] = {problem.id: problem.top_ids for problem in problems}
-    starts.update((problem.id, problem.start) for problem in corrected)
-    tops.update((problem.id, problem.top) for problem in corrected)
+    starts.update((problem.id, problem.start) for problem in corrected if problem.start is not None)
+    tops.update((problem.id, problem.top) for problem in corrected if problem.top is not None)
     tags: dict[tuple[int, int | str], Tag] = {
         (id_, hold): "top" for id_, holds in tops.items() for hold in holds
     }

@@ -9,9 +9,10 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from holdcheck import colour, memory
+from holdcheck import colour, device, memory
 from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
 from holdcheck.detector import Detector, FakeDetector
+from holdcheck.device import Device
 from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared, ModelTampered
 from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
 from holdcheck.result import ComponentStatus
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _Model = TypeVar("_Model")
 _BUNDLED_CLIP_FOLDER = BUNDLED_MODELS / BUNDLED_CLIP
 _BUNDLED_DETECTOR = BUNDLED_MODELS / "holds-yolo11n-seg"
+_DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 _FAKE = "fake"
 """CLIP_MODEL or YOLO_WEIGHTS of this name selects the honest fake, with ALLOW_DUMMY=1."""
 
@@ -39,6 +41,8 @@ class Models:
     clip_stepped_down: bool = False
     """Whether the CLIP that was asked for cannot be used, so that the bundled one or none answers."""
     infos: list[ModelInfo] = field(default_factory=list)
+    device: Device | None = None
+    """Where they compute; None where nobody chose."""
 
     @property
     def ready(self) -> bool:
@@ -61,7 +65,10 @@ def load(settings: Settings) -> Models:
     Raises:
         ModelTampered: a file is not the one that its manifest describes. Whatever it is now, nobody chose it.
         ModelCorrupt: the bundled colour model cannot be read.
+        SettingsError: DEVICE asks for what is not there.
     """
+    chosen_device = device.choose(settings)
+    log.info("computes on %s: %s", _DEVICES[chosen_device.kind], chosen_device.reason)
     # OpenCV would start a thread for each core, whatever the settings say.
     cv2.setNumThreads(settings.omp_num_threads)
     detector, detector_problem = _attempt("yolo", lambda: _load_detector(settings))
@@ -89,6 +96,7 @@ def load(settings: Settings) -> Models:
         degraded=bool(problems),
         clip_stepped_down=classifier_problem is not None,
         infos=[model.info for model in loaded],
+        device=chosen_device,
     )
 
 

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     runtime: Literal["onnx", "torch"] = "onnx"
     """onnx: the small one. torch: the reference, for parity tests and GPUs; needs the `models` extra."""
     device: Literal["cpu", "cuda", "auto"] = "auto"
-    """Where RUNTIME=torch computes."""
+    """Where RUNTIME=torch computes. cuda stops the start where there is no GPU, and with RUNTIME=onnx."""
     models_dir: Path = Path("models")
     """Where prepare puts artefacts and the server looks for them."""
     max_image_megapixels: float = Field(120.0, ge=0.1, le=1000)

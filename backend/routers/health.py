@@ -12,6 +12,7 @@ from backend.errors import NotReady
 from backend.service import Service
 from holdcheck import memory
 from holdcheck.classifier import ModelInfo
+from holdcheck.device import Device
 from holdcheck.registry import Models
 from holdcheck.result import ComponentStatus, MemoryUsage
 
@@ -35,6 +36,7 @@ class Health(BaseModel):
     version: str
     component_status: ComponentStatus
     models: list[ModelInfo]
+    device: Device | None = Field(description="where they compute, and why; null until they are loaded")
     memory: MemoryUsage
     is_dummy: bool = Field(description="a model without real weights answers: its answers mean nothing")
     error_reason: str | None = Field(
@@ -75,6 +77,7 @@ async def health(service: ServiceDep) -> Health:
         version=__version__,
         component_status=models.component_status if models else ComponentStatus(yolo=False, clip=False),
         models=models.infos if models else [],
+        device=models.device if models else None,
         memory=memory.snapshot(),
         is_dummy=models.is_dummy if models else False,
         error_reason=_reason(not_ready, models),

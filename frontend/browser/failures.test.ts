@@ -1,24 +1,13 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ERROR_CODES } from "../src/api/codes";
 import { catalogue, sentenceOf } from "../src/i18n";
-import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, type Phone, SAMPLES, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import type { Network } from "./network";
+import { choose, explored, type Phone, SAMPLES, takePhone } from "./phone";
+import { serve } from "./service";
 
 const PHOTO = join(SAMPLES, "plywood.jpg");
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 function refusing(code: string, status: number, headers: Record<string, string> = {}): Network["instead"] {
   const body = JSON.stringify({ type: "about:blank", title: "", status, detail: "", code, instance: "" });
@@ -83,7 +72,7 @@ describe("each failure", () => {
     network.instead = (seen) => (seen.method === "POST" && (refusals += 1) <= 2 ? full(seen) : null);
     await page.goto("/");
     await choose(page, PHOTO);
-    await page.getByText("Many climbers are waiting").waitFor();
+    await page.getByText("Many climbers are waiting", { exact: true }).waitFor();
     await phone.accessible("a full queue");
     await phone.picture("queue-full");
     const asked = Date.now();

@@ -1,22 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, type Phone, reaches, SAMPLES, scan, takePhone } from "./phone";
-import { ROOT, type Server, startServer } from "./server";
+import { describe, expect, it } from "vitest";
+import { choose, explored, type Phone, reaches, SAMPLES, scan, takePhone } from "./phone";
+import { ROOT } from "./server";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 interface Exported {
   readonly holds: unknown[];
@@ -121,6 +110,8 @@ describe("from a photo to a shared wall", () => {
     const json = JSON.parse((await download(phone, /Save: All data/)).toString()) as Exported;
     expect(json.holds).toHaveLength(34);
     expect(json.problems).toHaveLength(4);
+    const jpeg = await download(phone, /Save: Photo alone/);
+    expect([...jpeg.subarray(0, 2)]).toEqual([0xff, 0xd8]);
     const coco = JSON.parse((await download(phone, /Save: Annotations/)).toString()) as Exported;
     expect(coco.annotations).toHaveLength(34);
     expect(phone.complaints).toEqual([]);
@@ -185,6 +176,7 @@ describe("from a photo to a shared wall", () => {
     await reaches(page, "Find the holds");
     const erased = page.waitForResponse((answer) => answer.request().method() === "DELETE");
     await page.getByRole("button", { name: "Cancel the analysis" }).click();
+    await page.locator("dialog").getByRole("button", { name: "Delete" }).click();
     network.slow = 0;
     expect((await erased).status()).toBe(204);
     await page.getByRole("heading", { name: "What is on the wall?" }).waitFor();

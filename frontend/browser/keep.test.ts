@@ -1,20 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { explored, hangUp, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { en } from "../src/i18n/en";
+import { explored, scan, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 describe("what the phone keeps", () => {
   it("opens without a network: the app, the history, and a wall with its photo", async () => {
@@ -75,6 +65,34 @@ describe("what the phone keeps", () => {
     await page.getByRole("button", { name: "Update now" }).click();
     await reloaded;
     expect(await page.evaluate(() => caches.keys())).toEqual(["shell-next"]);
+    network.instead = () => null;
+    await phone.close();
+  });
+
+  it("is a new version in the very first session too, and in another tab, which stays as it is", async () => {
+    const phone = await takePhone(network.url);
+    const { page, context } = phone;
+    await page.goto("/");
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    const other = await context.newPage();
+    await other.goto("/#/settings");
+    // What is lost when a page is loaded anew.
+    for (const tab of [page, other]) await tab.evaluate(() => Object.assign(window, { untouched: true }));
+    const untouched = (tab: Page): Promise<boolean> => tab.evaluate(() => "untouched" in window);
+    const worker = await (await fetch(`${network.url}/sw.js`)).text();
+    const headers = { "content-type": "text/javascript" };
+    network.instead = ({ path }) =>
+      path === "/sw.js" ? { status: 200, headers, body: worker.replace(/shell-\w+/, "shell-next") } : null;
+    await page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.update());
+    await page.getByText(en.update.ready).waitFor();
+    await other.getByText(en.update.ready).waitFor();
+    const reloaded = page.waitForEvent("load");
+    await page.getByRole("button", { name: en.update.reload }).click();
+    await reloaded;
+    await expect.poll(() => page.evaluate(() => caches.keys())).toEqual(["shell-next"]);
+    expect(await untouched(other)).toBe(true);
+    await other.getByRole("button", { name: en.update.reload }).click();
+    await expect.poll(() => untouched(other).catch(() => true)).toBe(false);
     network.instead = () => null;
     await phone.close();
   });

@@ -31,6 +31,8 @@ export interface Network {
   down: boolean;
   /** Answers in the service's place; null lets the request through. */
   instead: (seen: Seen) => Answer | null;
+  /** The service hears the request; its answer is lost. */
+  loses: (seen: Seen) => boolean;
   /** Milliseconds that each chunk of a stream takes. */
   slow: number;
   close: () => Promise<void>;
@@ -51,6 +53,7 @@ export async function startNetwork(server: Server): Promise<Network> {
     cuts: [],
     slow: 0,
     instead: () => null,
+    loses: () => false,
     get down() {
       return isDown;
     },
@@ -88,6 +91,12 @@ async function pass(
     return;
   }
   const answer = await ask(seen, server.port);
+  if (network.loses(seen)) {
+    answer.destroy();
+    // The phone has seen its last byte leave by then.
+    setTimeout(() => outgoing.destroy(), 400);
+    return;
+  }
   const isPage = /html|javascript/.test(answer.headers["content-type"] ?? "");
   outgoing.writeHead(answer.statusCode ?? 502, {
     ...answer.headers,

@@ -1,21 +1,9 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { choose, explored, hangUp, reaches, SAMPLES, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { beforeEach, describe, expect, it } from "vitest";
+import { choose, explored, reaches, SAMPLES, takePhone } from "./phone";
+import { serve } from "./service";
 
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network, server } = await serve();
 
 beforeEach(() => {
   network.down = false;
@@ -70,7 +58,7 @@ describe("a phone that loses its connection", () => {
     network.down = true;
     await context.setOffline(true);
     await choose(page, join(SAMPLES, "twins.jpg"));
-    await page.getByText("You are offline").waitFor();
+    await page.getByText("You are offline", { exact: true }).waitFor();
     await phone.accessible("offline while sending");
     await phone.picture("offline");
     network.down = false;
@@ -88,7 +76,7 @@ describe("a phone that loses its connection", () => {
     await choose(page, join(SAMPLES, "painted.jpg"));
     await reaches(page, "Find the holds");
     await server.kill();
-    await page.getByText("No connection to the server").waitFor();
+    await page.getByText("No connection to the server", { exact: true }).waitFor();
     await page.getByText(/Next try in \d+ s/).waitFor();
     await phone.picture("waiting");
     const percent = await page.locator("progress").evaluate((bar: HTMLProgressElement) => bar.value);

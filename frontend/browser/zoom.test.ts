@@ -1,24 +1,12 @@
 import { writeFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Network, startNetwork } from "./network";
-import { hangUp, scan, takePhone } from "./phone";
-import { type Server, startServer } from "./server";
+import { describe, expect, it } from "vitest";
+import { scan, takePhone } from "./phone";
+import { serve } from "./service";
 
 const HOLDS = 200;
 const LONGEST_TASK_MS = 50;
-let server: Server;
-let network: Network;
-
-beforeAll(async () => {
-  server = await startServer();
-  network = await startNetwork(server);
-});
-afterAll(async () => {
-  await hangUp();
-  await network.close();
-  await server.close();
-});
+const { network } = await serve();
 
 interface TraceEvent {
   readonly name: string;

@@ -9,26 +9,24 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from holdcheck import device
 from holdcheck.classifier import ModelInfo
 from holdcheck.detector import Detections, decode, letterbox
-from holdcheck.errors import ModelCorrupt, ModelNotPrepared, PrepareError, SettingsError
+from holdcheck.errors import ModelCorrupt, ModelNotPrepared, PrepareError
 from holdcheck.manifest import Manifest, checked_file, require_sha256
 from holdcheck.runtime import segmentation, towers
 from holdcheck.runtime.prompt_head import read_prompt_head
 from holdcheck.settings import Settings
 
 
-def device(settings: Settings) -> torch.device:
+def _device(settings: Settings) -> torch.device:
     """Where to compute. Sets torch's threads, too.
 
     Raises:
         SettingsError: DEVICE=cuda where there is none.
     """
     torch.set_num_threads(settings.omp_num_threads)
-    available = torch.cuda.is_available()
-    if settings.device == "cuda" and not available:
-        raise SettingsError("DEVICE=cuda: torch sees no GPU here; it takes cpu, cuda, or auto")
-    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
+    return torch.device(device.choose(settings).kind)
 
 
 class TorchDetector:
@@ -46,7 +44,7 @@ class TorchDetector:
         self._classes = manifest.classes
         self._img_size = settings.yolo_img_size
         self._conf = settings.yolo_conf
-        self._device = device(settings)
+        self._device = _device(settings)
         state = load_file(checked_file(folder, manifest.weights))
         self._segmenter = segmentation.Segmenter(manifest.architecture, state).to(self._device)
 
@@ -75,7 +73,7 @@ class TorchClassifier:
         self.info = replace(ModelInfo.of(manifest), precision="fp32", sha256=manifest.source_sha256)
         self.input_size = manifest.input_size
         self.head = read_prompt_head(folder, manifest)
-        self._device = device(settings)
+        self._device = _device(settings)
         visual = _visual(folder, manifest).float()
         self._tower = towers.ImageTower(visual, manifest.mean, manifest.std).eval().to(self._device)
 

@@ -20,6 +20,7 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         "version",
         "component_status",
         "models",
+        "device",
         "memory",
         "is_dummy",
         "error_reason",
@@ -36,6 +37,7 @@ def test_health_names_each_model_its_source_and_its_checksum(server: Server) -> 
         assert len(model["sha256"]) == 64
         assert model.keys() == {"name", "source", "precision", "sha256", "is_dummy"}
     assert MemoryUsage.model_validate(health["memory"]).rss_mb > 20
+    assert health["device"] == {"kind": "cpu", "reason": "RUNTIME=onnx knows nothing else"}
 
 
 def test_a_default_install_is_whole_and_its_log_says_which_clip_answers(server: Server) -> None:
@@ -130,6 +132,7 @@ def test_the_start_says_where_what_how_much_and_what_to_try(server: Server) -> N
     assert f"listens on {server.url}" in log
     assert f"curl -N -F image=@PHOTO.jpg {server.url}/api/analyze-stream" in log
     assert f"model {detector['name']}" in log
+    assert "computes on the CPU: RUNTIME=onnx knows nothing else" in log
     assert "[memory] yolo loaded: " in log
     assert "ready, models loaded in" in log
 

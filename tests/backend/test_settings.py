@@ -1,5 +1,6 @@
 """A value that makes no sense stops the start with one line."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -192,3 +193,16 @@ def test_help_explains_the_options(tmp_path: Path) -> None:
     assert ended.returncode == 0
     assert "--port" in ended.stdout
     assert "--host" in ended.stdout
+
+
+def test_the_settings_are_printed_without_the_keys_and_nothing_is_made(tmp_path: Path) -> None:
+    shown = start_and_end(
+        tmp_path, "--settings", "--port", "9000", API_KEYS="0123456789-secret-key", MAX_HOLDS="7"
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    told = json.loads(shown.stdout)
+    assert told.keys() == ServiceSettings.model_fields.keys()
+    assert (told["max_holds"], told["port"]) == (7, 9000)
+    assert told["api_keys"]
+    assert "secret" not in shown.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -66,16 +66,6 @@ def test_every_command_has_help(command: str) -> None:
     assert f"holdcheck {command}" in done.stdout
 
 
-def test_doctor_names_the_models_and_the_clip_that_could_be_prepared(tmp_path: Path) -> None:
-    done = holdcheck("doctor", MODELS_DIR=str(tmp_path))
-    assert done.returncode == 0, done.stdout
-    assert "ok  model holds-yolo11n-seg" in done.stdout
-    assert "ok  model holdclip" in done.stdout
-    assert "ok  holdclip names colours until CLIP_MODEL=ViT-B/32 is prepared (make models)" in done.stdout
-    missing = holdcheck("doctor", MODELS_DIR=str(tmp_path), CLIP_MODEL="ViT-L/14")
-    assert "NO  degraded: CLIP_MODEL=ViT-L/14 is not prepared" in missing.stdout
-
-
 def test_evaluate_measures_rendered_walls_and_holds_them_to_a_floor(tmp_path: Path) -> None:
     walls = (("val", f"w{seed}", render(WallSpec(1024, 768, seed, light="easy"))) for seed in range(4))
     write_dataset(tmp_path, walls)

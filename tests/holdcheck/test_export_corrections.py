@@ -140,6 +140,23 @@ def test_a_result_that_needed_nothing_is_as_the_answer_says(tmp_path: Path) -> N
     assert [hold.tag for hold in holds] == ["start", "top", "start", None]
 
 
+@pytest.mark.parametrize(
+    ("said", "tags"),
+    [
+        ({"start": [4]}, [None, "top", None, "start"]),
+        ({"top": [4]}, ["start", None, "start", "top"]),
+        ({"start": [4], "top": None}, [None, "top", None, "start"]),
+        ({"start": [], "top": []}, [None, None, None, None]),
+    ],
+    ids=["only the start was moved", "only the top was moved", "null is as absent", "none is not unchanged"],
+)
+def test_an_end_that_nobody_moved_is_as_the_result_has_it(
+    said: dict[str, Any], tags: list[str | None]
+) -> None:
+    corrections = Corrections.model_validate({"problems": [{"id": 1, **said}]})
+    assert [hold.tag for hold in apply(Result.model_validate(_result()), corrections)] == tags
+
+
 def test_an_outline_too_thin_to_be_one_is_its_box(tmp_path: Path) -> None:
     thin = _hold(1) | {"contour": [[101, 101], [139, 101]]}
     (hold,) = apply(Result.model_validate(_result(hold_data=[thin])), Corrections())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from holdcheck.errors import ModelCorrupt, SettingsError
+from holdcheck.errors import ModelCorrupt
 from holdcheck.manifest import Manifest
 from holdcheck.runtime import mapping
 from holdcheck.runtime.onnx import OnnxDetector
@@ -96,19 +96,6 @@ def test_serving_with_onnx_imports_neither_torch_nor_what_prepare_needs() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_gpu_that_is_not_there_is_said_in_one_line() -> None:
-    import torch
-
-    from holdcheck.runtime.torch import device
-
-    if torch.cuda.is_available():
-        assert device(Settings(device="cuda")).type == "cuda"
-    else:
-        with pytest.raises(SettingsError, match="DEVICE=cuda"):
-            device(Settings(device="cuda"))
-    assert device(Settings(device="cpu")).type == "cpu"
 
 
 def test_torchvision_imports_and_suppresses_beside_cpu_torch() -> None:

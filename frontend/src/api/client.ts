@@ -1,5 +1,5 @@
-import { Failure, failureOf, isAbort } from "./failure";
-import type { Health, JobAnswer } from "./types";
+import { Failure, failureOf, isAbort, NO_ANSWER_OF_OURS } from "./failure";
+import type { Health, JobAnswer, SentCorrections } from "./types";
 
 /** What every request carries; the settings screen and the language decide it. */
 export interface Identity {
@@ -40,19 +40,43 @@ export async function request(
   throw failureOf(answer.status, body, answer.headers.get("Retry-After"), Date.now());
 }
 
+/** @throws Failure `unreachable` where what answered was not the service. */
+async function jsonOf(answer: Response): Promise<unknown> {
+  const body: unknown = await answer.json().catch(() => null);
+  if (typeof body !== "object" || body === null) throw new Failure("unreachable", NO_ANSWER_OF_OURS);
+  return body;
+}
+
 export async function getHealth(signal: AbortSignal, identity: Identity): Promise<Health> {
-  return (await (await request(signal, identity, "api/health")).json()) as Health;
+  return (await jsonOf(await request(signal, identity, "api/health"))) as Health;
 }
 
 export async function getJob(signal: AbortSignal, identity: Identity, jobId: string): Promise<JobAnswer> {
-  return (await (await request(signal, identity, `api/jobs/${jobId}`)).json()) as JobAnswer;
+  return (await jsonOf(await request(signal, identity, `api/jobs/${jobId}`))) as JobAnswer;
 }
 
-/** Cancels and erases; one that is already gone is what was wanted. */
+export async function postCorrections(
+  signal: AbortSignal,
+  identity: Identity,
+  jobId: string,
+  corrections: SentCorrections,
+): Promise<void> {
+  const headers = { "Content-Type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(corrections) };
+  await jsonOf(await request(signal, identity, `api/jobs/${jobId}/corrections`, init));
+}
+
+/** Cancels and erases; one that is already gone is what was wanted, where the service itself says so. */
 export async function deleteJob(signal: AbortSignal, identity: Identity, jobId: string): Promise<void> {
+  let answer: Response;
   try {
-    await request(signal, identity, `api/jobs/${jobId}`, { method: "DELETE" });
+    answer = await request(signal, identity, `api/jobs/${jobId}`, { method: "DELETE" });
   } catch (error) {
-    if (!(error instanceof Failure && [404, 410].includes(error.status))) throw error;
+    if (error instanceof Failure && [404, 410].includes(error.status)) {
+      if (error.told) return;
+      throw new Failure("unreachable", NO_ANSWER_OF_OURS);
+    }
+    throw error;
   }
+  if (answer.status !== 204) throw new Failure("unreachable", NO_ANSWER_OF_OURS);
 }

@@ -3,6 +3,7 @@ import type { ServerCode } from "./types";
 /** What can go wrong before the service is asked, or on the way to it. */
 export const OWN_CODES = [
   "offline",
+  "offline_sent",
   "unreachable",
   "unauthorized",
   "api_key_missing",
@@ -27,15 +28,19 @@ export class Failure extends Error {
     readonly retryAfter: number | null = null,
     /** HTTP status; 0 where no answer came. */
     readonly status = 0,
+    /** The service itself said so; else it may have been a network in between. */
+    readonly told = false,
   ) {
     super(detail === "" ? code : `${code}: ${detail}`);
   }
 
   /** Whether the same request may succeed later. */
   get passing(): boolean {
-    return [408, 429, 502, 503, 504].includes(this.status) || this.code === "unreachable";
+    return [408, 429, 502, 503, 504, 511].includes(this.status) || this.code === "unreachable";
   }
 }
+
+export const NO_ANSWER_OF_OURS = "something between phone and server answered";
 
 /** Failures that a key solves. */
 export function wantsKey(code: string): boolean {
@@ -64,7 +69,12 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 /** The failure that an answer carries: problem details (RFC 9457), or at least its status. */
 export function failureOf(status: number, body: string, retryAfter: string | null, now: number): Failure {
   const { code, detail } = problemDetails(body);
-  return new Failure(code ?? codeOfStatus(status), detail, retryAfterSeconds(retryAfter, now), status);
+  const wait = retryAfterSeconds(retryAfter, now);
+  // The service names each of its refusals: a bare "not found" is somebody else's, and says nothing of the job.
+  if (code === null && status >= 400 && status < 500 && !SAID_BY_PROXIES.includes(status)) {
+    return new Failure("unreachable", NO_ANSWER_OF_OURS, wait, status);
+  }
+  return new Failure(code ?? codeOfStatus(status), detail, wait, status, code !== null);
 }
 
 function problemDetails(body: string): { code: string | null; detail: string } {
@@ -78,11 +88,12 @@ function problemDetails(body: string): { code: string | null; detail: string } {
   }
 }
 
+/** What a proxy of the owner's may say in the service's name: a password, a rate, a size, a time. */
+const SAID_BY_PROXIES = [401, 408, 413, 429];
+
 function codeOfStatus(status: number): Code {
   if (status === 401) return "unauthorized";
-  if (status === 403) return "forbidden";
   if (status === 429) return "rate_limited";
-  if (status === 404 || status === 410) return "job_not_found";
   if (status === 413) return "photo_too_many_bytes";
-  return [502, 503, 504].includes(status) ? "unreachable" : "internal_error";
+  return [502, 503, 504, 511].includes(status) ? "unreachable" : "internal_error";
 }

@@ -335,6 +335,19 @@ export interface components {
             share: boolean;
         };
         /**
+         * Device
+         * @description A choice, for people and for programs.
+         */
+        Device: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "cpu" | "cuda";
+            /** Reason */
+            reason: string;
+        };
+        /**
          * Difficulty
          * @description An estimate from geometry, no setter's grade (docs/difficulty.md). V-scale.
          */
@@ -357,6 +370,10 @@ export interface components {
          *       "component_status": {
          *         "clip": true,
          *         "yolo": true
+         *       },
+         *       "device": {
+         *         "kind": "cpu",
+         *         "reason": "RUNTIME=onnx knows nothing else"
          *       },
          *       "is_dummy": false,
          *       "keeps_corrections": false,
@@ -404,6 +421,8 @@ export interface components {
             component_status: components["schemas"]["ComponentStatus"];
             /** Models */
             models: components["schemas"]["ModelInfo"][];
+            /** @description where they compute, and why; null until they are loaded */
+            device: components["schemas"]["Device"] | null;
             memory: components["schemas"]["MemoryUsage"];
             /**
              * Is Dummy
@@ -782,7 +801,7 @@ export interface components {
         };
         /**
          * ProblemCorrection
-         * @description Where a problem starts and ends, in place of what the result says.
+         * @description Where a problem starts and ends. Null or absent: as the result has it, which may be an estimate.
          */
         ProblemCorrection: {
             /**
@@ -793,15 +812,13 @@ export interface components {
             /**
              * Start
              * @description hold ids; `aN`: the Nth of added
-             * @default []
              */
-            start: (number | string)[];
+            start?: (number | string)[] | null;
             /**
              * Top
              * @description as start
-             * @default []
              */
-            top: (number | string)[];
+            top?: (number | string)[] | null;
         };
         /** QueueStatus */
         QueueStatus: {

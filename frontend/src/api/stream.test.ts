@@ -157,11 +157,11 @@ describe("following a job", () => {
     const heard = through(
       [
         () => {
-          throw new Failure("unreachable", "", 3600, 0);
+          throw new Failure("unreachable");
         },
         () => stream([frame(1, "complete")]),
       ],
-      { wake },
+      { wake, random: () => 1000 },
     );
     setTimeout(() => wake.dispatchEvent(new Event("wake")), 10);
     expect((await heard).steps).toEqual(["1 complete"]);

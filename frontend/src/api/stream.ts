@@ -13,8 +13,11 @@ export interface Following {
   open: (signal: AbortSignal, lastEventId: string) => Promise<Response>;
   lastEventId: string;
   onEvent: (event: StreamEvent, id: string) => void | Promise<void>;
-  /** `null`: connected; else the moment of the next attempt, by Date.now(), and the code of what went wrong. */
-  onConnection: (lost: { until: number; code: string } | null) => void;
+  /**
+   * `null`: connected; else what went wrong, when it is tried again, and before when the service wants to hear nothing,
+   * by Date.now().
+   */
+  onConnection: (lost: { until: number; notBefore: number; code: string } | null) => void;
   /** Its `wake` event ends a pause: the phone was unlocked, the network is back. */
   wake?: EventTarget;
   random?: () => number;
@@ -50,8 +53,9 @@ export async function follow(signal: AbortSignal, following: Following): Promise
     }
     const wait = backoff(attempt, lost.retryAfter, following.random);
     attempt += 1;
-    following.onConnection({ until: Date.now() + wait, code: lost.code });
-    await pause(signal, wait, following.wake);
+    const least = (lost.retryAfter ?? 0) * 1000;
+    following.onConnection({ until: Date.now() + wait, notBefore: Date.now() + least, code: lost.code });
+    await pause(signal, wait, following.wake, least);
   }
 }
 

@@ -6,16 +6,21 @@ import { HoldEditor } from "./hold-editor";
 import { Icon } from "./icon";
 import { IconButton } from "./icon-button";
 
+export type Delivery = keyof Catalogue["correct"]["delivery"];
+
 interface Properties {
   wall: Wall;
   hold: SeenHold | null;
   photoUrl: string | null;
   text: Catalogue;
   timeline: Timeline<Correction>;
-  sent: boolean;
+  /** Where the changes are by now. */
+  delivery: readonly Delivery[];
   /** Whether the photo may be trained on; null where this server keeps none. */
   share: boolean | null;
   drawing: boolean;
+  /** An id for a problem that is to be made. */
+  freeProblem: number;
   onCorrect: (correction: Correction) => void;
   onShare: (share: boolean) => void;
   onUndo: () => void;
@@ -29,8 +34,13 @@ interface Properties {
 
 /** Puts right what the machine got wrong. */
 export function CorrectPanel(properties: Properties): JSX.Element {
-  const { text, timeline, hold, drawing, onUndo, onRedo, onDone, sent } = properties;
+  const { wall, text, timeline, hold, drawing, onUndo, onRedo, onDone, onStep, delivery } = properties;
+  const stuck = drawing || wall.holds.length === 0;
   const changes = timeline.done.length;
+  const said = changes > 0 ? [text.correct.changes(changes)] : [];
+  // With nothing changed there is still the box about training, which a server may have refused.
+  if (changes > 0 || !delivery.includes("sent"))
+    said.push(...delivery.map((how) => text.correct.delivery[how]));
   return (
     <>
       <div class="correct-bar">
@@ -41,13 +51,14 @@ export function CorrectPanel(properties: Properties): JSX.Element {
           onClick={onRedo}
           disabled={timeline.undone.length === 0}
         />
-        <p class="dim" role="status">
-          {changes > 0 &&
-            `${text.correct.changes(changes)} · ${sent ? text.correct.sent : text.correct.kept}`}
-        </p>
+        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} disabled={stuck} />
+        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} disabled={stuck} />
         <button type="button" class="button primary small" onClick={onDone}>
           {text.common.done}
         </button>
+        <p class="dim" role="status">
+          {said.join(" · ")}
+        </p>
       </div>
       {hold !== null && !drawing ? <HoldEditor {...properties} hold={hold} /> : <Drawing {...properties} />}
     </>

@@ -3,6 +3,7 @@ import type { Result } from "../api/types";
 import type { Catalogue } from "../i18n";
 import type { SeenHold, Wall } from "../lib/corrections";
 import { HoldCard } from "./hold-card";
+import { HoldStepper } from "./hold-stepper";
 import { NoticeLine } from "./notice-line";
 import { ProblemCard } from "./problem-card";
 import { ProblemChips } from "./problem-chips";
@@ -21,9 +22,17 @@ interface Properties {
 
 /** What there is to know of a wall, a problem or a hold. */
 export function ExplorePanel(properties: Properties): JSX.Element {
-  const { wall, result, hold, problem, text } = properties;
+  const { wall, hold, text, onStep } = properties;
+  return (
+    <>
+      {hold !== null ? <HoldCard {...properties} hold={hold} /> : <Overview {...properties} />}
+      {wall.holds.length > 0 && <HoldStepper text={text} onStep={onStep} />}
+    </>
+  );
+}
+
+function Overview({ wall, result, problem, text, onChoose }: Properties): JSX.Element {
   const chosen = wall.problems.find(({ id }) => id === problem);
-  if (hold !== null) return <HoldCard {...properties} hold={hold} />;
   if (wall.holds.length === 0) {
     return (
       <div class="empty-panel">
@@ -44,7 +53,9 @@ export function ExplorePanel(properties: Properties): JSX.Element {
       {truncated && problem === null && <p class="note">{text.wall.truncated(found, kept)}</p>}
       {wall.problems.length === 0 && <p class="dim">{text.wall.noProblems}</p>}
       {chosen !== undefined && <ProblemCard problem={chosen} text={text} />}
-      <ProblemChips problems={wall.problems} chosen={problem} text={text} onChoose={properties.onChoose} />
+      {wall.problems.length > 0 && (
+        <ProblemChips problems={wall.problems} chosen={problem} text={text} onChoose={onChoose} />
+      )}
     </>
   );
 }

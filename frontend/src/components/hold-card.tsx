@@ -1,6 +1,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Catalogue } from "../i18n";
 import type { SeenHold, Wall } from "../lib/corrections";
+import { markOf } from "../i18n/marks";
+import { places } from "../lib/order";
 import { ColourBars } from "./colour-bars";
 import { HoldCrop } from "./hold-crop";
 import { IconButton } from "./icon-button";
@@ -10,25 +12,25 @@ interface Properties {
   wall: Wall;
   photoUrl: string | null;
   text: Catalogue;
-  onStep: (by: 1 | -1) => void;
   onClose: () => void;
 }
 
 /** What is known of one hold. */
-export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Properties): JSX.Element {
+export function HoldCard({ hold, wall, photoUrl, text, onClose }: Properties): JSX.Element {
   const [left, top, right, bottom] = hold.bbox;
   const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
+  const name = text.hold.name(places(wall).get(hold.id));
   const percent = Math.round(hold.score * 100);
   return (
-    <section class="hold-card" aria-label={text.hold.name(hold.id)}>
+    <section class="hold-card" aria-label={name}>
       <div class="hold-head">
-        <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(hold.id)} />
+        <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(name)} />
         <div class="hold-title">
-          <h2 aria-live="polite">
-            {text.hold.name(hold.id)} <span class="dim">{text.colours[hold.color]}</span>
+          <h2>
+            {name} <span class="dim">{text.colours[hold.color]}</span>
           </h2>
           <p class="dim">{index < 0 ? text.wall.noProblem : text.problem.name(index + 1)}</p>
-          {hold.tag !== null && <span class={`tag ${hold.tag}`}>{text.hold.tags[hold.tag]}</span>}
+          {hold.tag !== null && <span class={`tag ${hold.tag}`}>{markOf(hold, text)}</span>}
         </div>
         <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
       </div>
@@ -40,10 +42,6 @@ export function HoldCard({ hold, wall, photoUrl, text, onStep, onClose }: Proper
         </Fact>
         <Fact name={text.hold.confidence}>{hold.drawn ? text.hold.drawn : `${percent} %`}</Fact>
       </dl>
-      <div class="stepper">
-        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} />
-        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} />
-      </div>
     </section>
   );
 }

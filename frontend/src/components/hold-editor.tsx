@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import type { Kind, Tag } from "../api/types";
 import type { Catalogue } from "../i18n";
 import type { Correction, SeenHold, Wall } from "../lib/corrections";
+import { places } from "../lib/order";
 import { ColourPicker } from "./colour-picker";
 import { HoldCrop } from "./hold-crop";
 import { Icon } from "./icon";
@@ -14,38 +15,39 @@ interface Properties {
   wall: Wall;
   photoUrl: string | null;
   text: Catalogue;
+  /** An id for a problem that is to be made. */
+  freeProblem: number;
   onCorrect: (correction: Correction) => void;
-  onStep: (by: 1 | -1) => void;
   onClose: () => void;
 }
 
 /** Everything of a hold that a person may know better. */
 export function HoldEditor(properties: Properties): JSX.Element {
-  const { hold, wall, photoUrl, text, onCorrect, onStep, onClose } = properties;
+  const { hold, wall, photoUrl, text, freeProblem, onCorrect, onClose } = properties;
   const hold_id = hold.id;
+  const name = text.hold.name(places(wall).get(hold_id));
   const kinds: Kind[] = ["hold", "volume"];
   const tags: (Tag | "none")[] = ["none", "start", "top"];
   return (
-    <section class="hold-editor" aria-label={text.hold.name(hold.id)}>
+    <section class="hold-editor" aria-label={name}>
       <div class="hold-head">
-        <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(hold.id)} />
+        <HoldCrop hold={hold} wall={wall} photoUrl={photoUrl} label={text.hold.crop(name)} />
         <div class="hold-title">
-          <h2>{text.hold.name(hold.id)}</h2>
-          <p class="dim">{hold.drawn ? text.hold.drawn : text.colours[hold.individual_color]}</p>
+          <h2>{name}</h2>
+          <p class="dim">{hold.drawn ? text.hold.drawn : text.colours[hold.color]}</p>
         </div>
-        <IconButton icon="back" label={text.hold.previous} onClick={() => onStep(-1)} quiet />
-        <IconButton icon="chevron" label={text.hold.next} onClick={() => onStep(1)} quiet />
         <IconButton icon="close" label={text.hold.close} onClick={onClose} quiet />
       </div>
       <ColourPicker
         label={text.hold.colour}
         names={text.colours}
-        value={hold.individual_color}
+        value={hold.color}
         onChange={(color) => onCorrect({ op: "set_color", hold_id, color })}
       />
       <ProblemPicker
         problems={wall.problems}
         value={hold.problemId}
+        free={freeProblem}
         text={text}
         onChange={(problem_id) => onCorrect({ op: "set_problem", hold_id, problem_id })}
       />

@@ -6,9 +6,9 @@ import type { SeenProblem } from "../lib/corrections";
 export function ProblemCard({ problem, text }: { problem: SeenProblem; text: Catalogue }): JSX.Element {
   const { difficulty, climb_type: climb } = problem;
   return (
-    <section class="problem-card" aria-label={text.colours[problem.color_name]} aria-live="polite">
+    <section class="problem-card" aria-label={text.colours[problem.color_name]}>
       {difficulty === null ? (
-        <p class="dim">{text.problem.tooFew}</p>
+        !problem.made && <p class="dim">{text.problem.tooFew}</p>
       ) : (
         <div class="grade-row">
           <div class="grade">
@@ -36,7 +36,8 @@ export function ProblemCard({ problem, text }: { problem: SeenProblem; text: Cat
 
 function notes(problem: SeenProblem, text: Catalogue): string[] {
   const said: string[] = [];
-  if (problem.changed) said.push(text.problem.changed);
+  if (problem.made) said.push(text.problem.made);
+  else if (problem.changed) said.push(text.problem.changed);
   else if (problem.difficulty !== null) said.push(text.problem.gradeNote);
   const start = problem.start_estimated && problem.start_ids.length > 0;
   const top = problem.top_estimated && problem.top_ids.length > 0;

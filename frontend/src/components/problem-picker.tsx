@@ -8,12 +8,15 @@ import { Swatch } from "./swatch";
 interface Properties {
   problems: readonly SeenProblem[];
   value: number | null;
+  /** An id for a problem that is to be made. */
+  free: number;
   text: Catalogue;
   onChange: (problem: number | null) => void;
 }
 
-export function ProblemPicker({ problems, value, text, onChange }: Properties): JSX.Element {
+export function ProblemPicker({ problems, value, free, text, onChange }: Properties): JSX.Element {
   const name = useId();
+  const alone = problems.some(({ id, made, hold_count }) => id === value && made && hold_count === 1);
   return (
     <fieldset class="problem-picker">
       <legend>{text.hold.problem}</legend>
@@ -36,6 +39,12 @@ export function ProblemPicker({ problems, value, text, onChange }: Properties): 
           <input type="radio" name={name} checked={value === null} onChange={() => onChange(null)} />
           <span>{text.wall.noProblem}</span>
         </label>
+        {!alone && (
+          <label>
+            <input type="radio" name={name} checked={false} onChange={() => onChange(free)} />
+            <span>{text.correct.newProblem}</span>
+          </label>
+        )}
       </div>
     </fieldset>
   );

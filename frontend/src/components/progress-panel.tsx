@@ -1,12 +1,14 @@
 import type { JSX } from "preact";
-import type { Catalogue } from "../i18n";
+import { type Catalogue, sentenceOf } from "../i18n";
 import { type Progress, type Stage, STAGES, standing } from "../lib/progress";
 import { StageRow } from "./stage-row";
 import { WaitingLine } from "./waiting-line";
 
 interface Properties {
   progress: Progress;
-  waiting: { readonly code: string; readonly until: number } | null;
+  waiting: { readonly code: string; readonly until: number; readonly notBefore: number } | null;
+  /** The service has the photo. */
+  arrived: boolean;
   online: boolean;
   text: Catalogue;
   onTryNow: () => void;
@@ -17,11 +19,14 @@ interface Properties {
 export function ProgressPanel({
   progress,
   waiting,
+  arrived,
   online,
   text,
   onTryNow,
   onCancel,
 }: Properties): JSX.Element {
+  const code = waiting === null ? null : online ? waiting.code : arrived ? "offline_sent" : "offline";
+  const waits = code === null ? null : sentenceOf(text, code, "");
   const percent = Math.round(progress.percent);
   return (
     <section class="progress-panel" aria-labelledby="progress-title">
@@ -38,15 +43,10 @@ export function ProgressPanel({
         aria-valuetext={text.progress.percent(percent)}
       />
       <p class="unseen" role="status">
-        {said(progress, text)}
+        {waits === null ? said(progress, text) : `${waits.what}. ${waits.next}`}
       </p>
-      {waiting !== null && (
-        <WaitingLine
-          code={online ? waiting.code : "offline"}
-          until={waiting.until}
-          text={text}
-          onTryNow={onTryNow}
-        />
+      {waiting !== null && code !== null && (
+        <WaitingLine {...waiting} code={code} text={text} onTryNow={onTryNow} />
       )}
       <ol class="stages">
         {STAGES.map((stage) => (
@@ -58,7 +58,7 @@ export function ProgressPanel({
           />
         ))}
       </ol>
-      <p class="note">{text.progress.safe}</p>
+      <p class="note">{arrived ? text.progress.safe : text.progress.stay}</p>
       <button type="button" class="button" onClick={onCancel}>
         {text.progress.cancel}
       </button>

@@ -6,25 +6,28 @@ import { Dialog } from "./dialog";
 import { Icon, type IconName } from "./icon";
 import { IconButton } from "./icon-button";
 
-export const EXPORTS = ["picture", "json", "coco"] as const;
+export const EXPORTS = ["picture", "photo", "json", "coco"] as const;
 export type Export = (typeof EXPORTS)[number];
 
 interface Properties {
   text: Catalogue;
+  /** This browser can read the photo. */
+  hasPhoto: boolean;
   onExport: (what: Export, how: "share" | "save") => Promise<void>;
   onClose: () => void;
 }
 
-const ICONS: Record<Export, IconName> = { picture: "photo", json: "pulse", coco: "lasso" };
-const HINTS = { picture: "pictureHint", json: "jsonHint", coco: "cocoHint" } as const;
+const ICONS: Record<Export, IconName> = { picture: "draw", photo: "photo", json: "pulse", coco: "lasso" };
+const HINTS = { picture: "pictureHint", photo: "photoHint", json: "jsonHint", coco: "cocoHint" } as const;
 /** The share sheet takes pictures and plain text; of JSON it knows nothing. */
 const SHAREABLE: Record<Export, { type: string; name: string } | null> = {
   picture: { type: "image/png", name: "wall.png" },
+  photo: { type: "image/jpeg", name: "wall.jpg" },
   json: null,
   coco: null,
 };
 
-export function ShareDialog({ text, onExport, onClose }: Properties): JSX.Element {
+export function ShareDialog({ text, hasPhoto, onExport, onClose }: Properties): JSX.Element {
   const [busy, setBusy] = useState<Export | null>(null);
   const start = (what: Export, how: "share" | "save"): void => {
     setBusy(what);
@@ -33,7 +36,7 @@ export function ShareDialog({ text, onExport, onClose }: Properties): JSX.Elemen
   return (
     <Dialog title={text.share.title} closeLabel={text.common.close} onClose={onClose}>
       <ul class="rows">
-        {EXPORTS.map((what) => {
+        {EXPORTS.filter((what) => what !== "photo" || hasPhoto).map((what) => {
           const sharing = SHAREABLE[what];
           return (
             <li key={what} class="row">

@@ -15,13 +15,16 @@ export function StageTimes({ timings, text }: Properties): JSX.Element {
       <h2>{text.status.stages}</h2>
       {stages.length === 0 && <p class="dim">{text.status.noStages}</p>}
       <ul class="times">
-        {stages.map(([name, ms]) => (
-          <li key={name}>
-            <span>{name}</span>
-            <meter min={0} max={longest} value={ms} aria-label={name} />
-            <span class="number dim">{text.status.ms(ms)}</span>
-          </li>
-        ))}
+        {stages.map(([stage, ms]) => {
+          const name = text.status.stageNames[stage] ?? stage;
+          return (
+            <li key={stage}>
+              <span>{name}</span>
+              <meter min={0} max={longest} value={ms} aria-label={name} />
+              <span class="number dim">{text.status.ms(ms)}</span>
+            </li>
+          );
+        })}
       </ul>
     </section>
   );

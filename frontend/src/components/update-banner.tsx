@@ -9,7 +9,7 @@ interface Properties {
 
 export function UpdateBanner({ text, onUpdate, onLater }: Properties): JSX.Element {
   return (
-    <section class="update-banner" role="status">
+    <section class="update-banner">
       <p>{text.update.ready}</p>
       <button type="button" class="button small" onClick={onLater}>
         {text.update.later}

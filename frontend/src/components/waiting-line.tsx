@@ -6,16 +6,19 @@ import { Icon } from "./icon";
 interface Properties {
   code: string;
   until: number;
+  /** Date.now() before which the service wants to hear nothing. */
+  notBefore: number;
   text: Catalogue;
   onTryNow: () => void;
 }
 
 /** Why nothing moves at the moment, and when it will be tried again. */
-export function WaitingLine({ code, until, text, onTryNow }: Properties): JSX.Element {
-  const seconds = useCountdown(until);
+export function WaitingLine({ code, until, notBefore, text, onTryNow }: Properties): JSX.Element {
+  const now = useClock();
+  const seconds = Math.max(0, Math.ceil((until - now) / 1000));
   const { what, next } = sentenceOf(text, code, "");
   return (
-    <div class="waiting-line" role="status">
+    <div class="waiting-line">
       <Icon name={code === "queue_full" || code === "not_ready" ? "history" : "cloud"} />
       <div>
         <strong>{what}</strong>
@@ -25,18 +28,18 @@ export function WaitingLine({ code, until, text, onTryNow }: Properties): JSX.El
           {text.progress.waiting(seconds)}
         </p>
       </div>
-      <button type="button" class="button small" onClick={onTryNow}>
+      <button type="button" class="button small" onClick={onTryNow} disabled={now < notBefore}>
         {text.common.tryNow}
       </button>
     </div>
   );
 }
 
-function useCountdown(until: number): number {
+function useClock(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 500);
     return () => clearInterval(timer);
   }, []);
-  return Math.max(0, Math.ceil((until - now) / 1000));
+  return now;
 }

@@ -6,6 +6,7 @@ import { IconButton } from "./icon-button";
 interface Properties {
   text: Catalogue;
   done: boolean;
+  failed: boolean;
   correcting: boolean;
   onShare: () => void;
   onCorrect: () => void;
@@ -13,16 +14,19 @@ interface Properties {
 }
 
 /** Floats over the photo's top. */
-export function WallBar({ text, done, correcting, onShare, onCorrect, onRemove }: Properties): JSX.Element {
+export function WallBar(properties: Properties): JSX.Element {
+  const { text, done, failed, correcting, onShare, onCorrect, onRemove } = properties;
   return (
     <header class="wall-bar">
       <a class="icon-button" href="#/history" aria-label={text.common.back} title={text.common.back}>
         <Icon name="back" />
       </a>
-      {done && (
+      {(done || failed) && (
         <div class="wall-actions">
-          <IconButton icon="draw" label={text.wall.correct} pressed={correcting} onClick={onCorrect} />
-          <IconButton icon="share" label={text.wall.share} onClick={onShare} />
+          {done && (
+            <IconButton icon="draw" label={text.wall.correct} pressed={correcting} onClick={onCorrect} />
+          )}
+          {done && <IconButton icon="share" label={text.wall.share} onClick={onShare} />}
           <IconButton icon="trash" label={text.common.delete} onClick={onRemove} />
         </div>
       )}

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import type { SeenHold, Wall } from "../lib/corrections";
 import { pathData } from "../lib/geometry";
+import { places } from "../lib/order";
 import { HoldBadge } from "./hold-badge";
 import { HoldOutline } from "./hold-outline";
 import { ProblemPatterns } from "./problem-patterns";
@@ -14,12 +15,22 @@ interface Properties {
   marks: { start: string; top: string };
 }
 
-/** Holds with fewer CSS pixels across carry no number: it would hide them. */
+/** Holds with fewer CSS pixels across carry no number, which would hide them, unless no other of their problem does. */
 const LEAST_FOR_LABEL = 24;
+/** On smaller ones dashes run together. */
+const LEAST_FOR_DASHES = 12;
 
 /** Everything that lies on the photo, in its pixels. */
 export function WallOverlay({ wall, selected, problem, scale, marks }: Properties): JSX.Element {
   const order = new Map(wall.problems.map(({ id }, index) => [id, index]));
+  const place = places(wall);
+  const largest = largestOfEach(wall);
+  /** Its problem's number; where one problem was chosen its own in that, as the panel calls it. */
+  const numberOf = ({ id, problemId }: SeenHold): number | undefined => {
+    if (problem !== null) return place.get(id)?.number;
+    const index = problemId === null ? undefined : order.get(problemId);
+    return index === undefined ? undefined : index + 1;
+  };
   const lookOf = (hold: SeenHold): "plain" | "chosen" | "dimmed" | "selected" => {
     if (hold.id === selected) return "selected";
     if (problem !== null) return hold.problemId === problem ? "chosen" : "dimmed";
@@ -35,25 +46,24 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
           hold={hold}
           problemIndex={hold.problemId === null ? null : (order.get(hold.problemId) ?? null)}
           look={lookOf(hold)}
-          detailed={Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL}
+          detailed={Math.sqrt(hold.area) * scale >= LEAST_FOR_DASHES}
         />
       ))}
       <g class="badges">
         {wall.holds.map((hold) => {
-          const index = hold.problemId === null ? undefined : order.get(hold.problemId);
+          const number = numberOf(hold);
           const faint = lookOf(hold) === "dimmed";
-          const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL;
-          const label = index !== undefined && wide && !faint ? String(index + 1) : null;
+          const wide = Math.sqrt(hold.area) * scale >= LEAST_FOR_LABEL || largest.has(hold.id);
+          const label = number !== undefined && wide && !faint ? String(number) : null;
           const mark = hold.tag === null || faint ? null : marks[hold.tag];
           if (label === null && mark === null) return null;
-          const estimated = isEstimated(hold, wall);
           return (
             <HoldBadge
               key={hold.id}
               hold={hold}
               label={label}
               mark={mark}
-              estimated={estimated}
+              estimated={hold.estimated}
               faint={faint}
             />
           );
@@ -63,10 +73,14 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
   );
 }
 
-function isEstimated(hold: SeenHold, wall: Wall): boolean {
-  const problem = wall.problems.find(({ id }) => id === hold.problemId);
-  if (problem === undefined || hold.tag === null) return false;
-  return hold.tag === "start" ? problem.start_estimated : problem.top_estimated;
+/** One hold of each problem: colour is never the only sign of it, however small the screen is. */
+function largestOfEach({ holds, problems }: Wall): ReadonlySet<number> {
+  const size = new Map(holds.map(({ id, area }) => [id, area]));
+  return new Set(
+    problems.flatMap((problem) =>
+      [...problem.holds].sort((one, other) => (size.get(other) ?? 0) - (size.get(one) ?? 0)).slice(0, 1),
+    ),
+  );
 }
 
 /** Darkens the wall around what was chosen. */

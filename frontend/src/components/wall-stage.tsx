@@ -16,6 +16,8 @@ interface Properties {
   children: ComponentChildren;
   camera: RefObject<Camera | null>;
   onTap: (point: Point, slop: number) => void;
+  /** The tap before was the first half of a double tap, and meant nothing. */
+  onUntap: () => void;
   onKey: (key: string) => boolean;
   /** CSS pixels of a photo pixel, whenever the view has come to rest. */
   onSettle: (scale: number) => void;
@@ -85,7 +87,12 @@ export function WallStage(properties: Properties): JSX.Element {
       onPointerUp={(event) => gestures.up(event.pointerId, at(event), event.timeStamp)}
       onPointerCancel={(event) => gestures.cancel(event.pointerId)}
       onKeyDown={(event) => {
-        if (!event.ctrlKey && !event.metaKey && !event.altKey && pressed(event.key, camera, latest.current)) {
+        if (
+          !event.ctrlKey &&
+          !event.metaKey &&
+          !event.altKey &&
+          pressed(meant(event), camera, latest.current)
+        ) {
           event.preventDefault();
         }
       }}
@@ -132,9 +139,17 @@ function meaningOf(camera: Camera, latest: RefObject<Properties>): Meaning {
     pinch: (from, to) => camera.pinch(from, to),
     release: (speedX, speedY) => camera.fling(speedX, speedY),
     tap: (point) => latest.current.onTap(camera.toPhoto(point), FINGER_PX / camera.view.scale),
-    doubleTap: (point) => camera.toggleZoom(point),
+    doubleTap: (point) => {
+      latest.current.onUntap();
+      camera.toggleZoom(point);
+    },
     stroke: (point, phase) => latest.current.onStroke?.(camera.toPhoto(point), phase) ?? false,
   };
+}
+
+/** The key as a Latin keyboard has it there: with another layout N and P are letters of that. */
+function meant({ key, code }: KeyboardEvent): string {
+  return /^Key[A-Z]$/.test(code) && !/^[a-z]$/i.test(key) ? code.slice(3).toLowerCase() : key;
 }
 
 function pressed(key: string, camera: Camera, properties: Properties): boolean {

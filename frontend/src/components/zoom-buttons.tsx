@@ -10,7 +10,7 @@ interface Properties {
   bottom: number;
 }
 
-/** For who has no two fingers free. */
+/** For who has no two fingers free, or does not see the photo. */
 export function ZoomButtons({ text, camera, bottom }: Properties): JSX.Element {
   return (
     <div class="zoom-buttons" style={{ bottom: `${bottom + 12}px` }}>

@@ -1,3 +1,4 @@
+import type { Place } from "../lib/order";
 import { failures, type Sentence } from "./failures.en";
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
@@ -8,7 +9,6 @@ export const en = {
   tabs: { label: "Main", capture: "Scan", history: "History", settings: "Settings" },
   common: {
     back: "Back",
-    cancel: "Cancel",
     close: "Close",
     delete: "Delete",
     done: "Done",
@@ -58,9 +58,11 @@ export const en = {
     grouped: (n: number) => count(n, "problem"),
     percent: (n: number) => `${n} percent`,
     safe: "You can lock your phone or leave: it goes on.",
+    stay: "Keep this page open until the photo has arrived.",
     cancel: "Cancel the analysis",
     waiting: (seconds: number) => `Next try in ${seconds} s`,
-    noPreview: "This browser cannot show the photo; the server can read it.",
+    noPreview:
+      "This browser cannot show the photo. It goes to the server as it is, which reads it and drops place and time.",
   },
   wall: {
     photo: "Photo of the wall",
@@ -68,37 +70,31 @@ export const en = {
     zoomIn: "Zoom in",
     zoomOut: "Zoom out",
     zoomFit: "Show all",
-    all: "All",
     problems: "Problems",
     share: "Share and export",
     correct: "Correct",
-    more: "More",
     empty: "No holds found",
     emptyHint:
       "Stand back so that holds show whole, in even light, and take another photo. Or draw them in by hand.",
     noProblems: "No two holds make a problem here.",
     noProblem: "In no problem",
     dummy: "A model without real weights answered: this result means nothing.",
+    noPreview: "This browser cannot show the photo; the outlines are where the holds are.",
     degraded: "A lesser model stood in for a missing one: colours are less certain.",
     truncated: (found: number, kept: number) => `${found} holds were found; the ${kept} largest are shown.`,
-    offline: "Offline: this is what your phone kept.",
     gone: "This wall is not on this phone",
     goneHint: "It was deleted, or was never here.",
   },
   problem: {
     name: (number: number) => `Problem ${number}`,
-    grade: "Grade",
     range: (low: string, high: string) => (low === high ? low : `${low} to ${high}`),
     gradeNote: "Estimated from geometry alone. No setter's grade.",
     tooFew: "Too few holds to say",
+    made: "You made this problem: it has no grade.",
     changed: "You changed this problem: the grade is from before.",
-    style: "Style",
-    start: "Start",
-    top: "Top",
     estimatedEnds: "Start and top are estimated from where the holds are.",
     estimatedStart: "The start is estimated from where the holds are.",
     estimatedTop: "The top is estimated from where the holds are.",
-    confidence: (percent: number) => `${percent} % sure`,
     styles: {
       static: "Static",
       dynamic: "Dynamic",
@@ -120,8 +116,8 @@ export const en = {
     } as Record<string, string>,
   },
   hold: {
-    name: (id: number) => `Hold ${id}`,
-    crop: (id: number) => `Hold ${id}, enlarged`,
+    name: (place?: Place) => (place === undefined ? "Hold" : `Hold ${place.number} of ${place.of}`),
+    crop: (name: string) => `${name}, enlarged`,
     next: "Next hold",
     previous: "Previous hold",
     close: "Let go of this hold",
@@ -135,6 +131,7 @@ export const en = {
     marks: "Start or top",
     kinds: { hold: "Hold", volume: "Volume" },
     tags: { start: "Start", top: "Top", none: "Neither" },
+    guess: (mark: string) => `${mark} (estimated)`,
   },
   colours: {
     black: "Black",
@@ -153,7 +150,6 @@ export const en = {
     unknown: "Unknown",
   },
   correct: {
-    title: "Correct",
     hint: "Tap a hold that is wrong, or draw one that was missed.",
     undo: "Undo",
     redo: "Redo",
@@ -167,14 +163,23 @@ export const en = {
     },
     share: "The owner of this server trains with corrected photos. Mine may be used.",
     remove: "Delete this hold",
+    newProblem: "A new problem",
     changes: (n: number) => count(n, "change"),
-    kept: "Kept on this phone",
-    sent: "Kept, and sent to the server",
+    delivery: {
+      due: "Kept on this phone",
+      locked: "Kept on this phone. The server asks for its key: it is in the settings.",
+      withdrawing: "The server does not know yet that your photo may no longer be used.",
+      sent: "Kept, and sent to the server",
+      refused: "Kept on this phone alone: the server did not take it, or has forgotten this wall.",
+      unkept: "Not kept: your phone is out of space",
+    },
   },
   share: {
     title: "Share and export",
     picture: "Picture with outlines",
     pictureHint: "PNG, for friends",
+    photo: "Photo alone",
+    photoHint: "JPEG, as the annotations measure it",
     json: "All data",
     jsonHint: "JSON, for programs",
     coco: "Annotations",
@@ -188,7 +193,8 @@ export const en = {
   history: {
     title: "History",
     empty: "No walls yet",
-    emptyHint: "What you scan is kept here, on this phone alone, and works without a network.",
+    emptyHint: "What you scan is kept here, on this phone, and works without a network.",
+    fleeting: "This browser keeps nothing: what you scan is gone when you close this page.",
     first: "Scan the first one",
     running: "Analysing",
     failed: "Failed",
@@ -197,7 +203,9 @@ export const en = {
   remove: {
     title: "Delete this wall?",
     body: "Photo, result and corrections go, on this phone and on the server. This cannot be undone.",
-    done: "Deleted here and on the server",
+    erased: "Deleted here and on the server",
+    owed: "Deleted here. The server is told as soon as it listens.",
+    stuck: "Your phone did not delete it. Close other tabs of this app, and try again.",
     keep: "Keep it",
   },
   settings: {
@@ -230,6 +238,16 @@ export const en = {
     models: "Models",
     noModels: "No models are loaded.",
     stages: "Last analysis",
+    stageNames: {
+      decode: "Read the photo",
+      detection: "Find holds",
+      masks: "Outlines",
+      tags: "Start and top",
+      colour: "Colours",
+      clip: "Colours (CLIP)",
+      grouping: "Group",
+      analysis: "Grade",
+    } as Record<string, string>,
     noStages: "None since the server started.",
     uptime: (minutes: number) =>
       minutes < 120 ? `up for ${Math.round(minutes)} min` : `up for ${Math.round(minutes / 60)} h`,

@@ -13,6 +13,10 @@ export const failures: Failures = {
     what: "You are offline",
     next: "Your photo is safe on this phone. It is sent as soon as you are back.",
   },
+  offline_sent: {
+    what: "You are offline",
+    next: "The server has your photo and works on it. The result comes as soon as you are back.",
+  },
   unreachable: {
     what: "No connection to the server",
     next: "Nothing is lost. We keep trying; you can lock your phone.",
@@ -125,7 +129,7 @@ export const failures: Failures = {
   },
   queue_full: {
     what: "Many climbers are waiting",
-    next: "You are next as soon as a place is free. We keep trying.",
+    next: "Yours starts when a place is free. We keep trying.",
   },
   shutting_down: {
     what: "The server is restarting",

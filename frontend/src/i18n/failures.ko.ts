@@ -2,6 +2,10 @@ import type { Failures } from "./failures.en";
 
 export const failures: Failures = {
   offline: { what: "오프라인이에요", next: "사진은 휴대폰에 안전하게 있어요. 연결되면 바로 보낼게요." },
+  offline_sent: {
+    what: "오프라인이에요",
+    next: "사진은 서버에 있고 분석이 이어지고 있어요. 연결되면 결과를 바로 보여줄게요.",
+  },
   unreachable: {
     what: "서버에 연결할 수 없어요",
     next: "사라진 건 없어요. 계속 시도하고 있으니 화면을 잠가도 돼요.",

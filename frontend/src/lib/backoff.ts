@@ -15,24 +15,32 @@ export function backoff(
   return Math.max(jittered, (retryAfter ?? 0) * 1000);
 }
 
-/** Waits, or less where `wake` fires: someone looks at the screen again, or the network is back. */
-export function pause(signal: AbortSignal, ms: number, wake?: EventTarget): Promise<void> {
+/**
+ * Waits, or less where `wake` fires: someone looks at the screen again, or the network is back. Never less than
+ * `leastMs`, such as a Retry-After: that is what the service asked for, however often the phone is unlocked.
+ */
+export function pause(signal: AbortSignal, ms: number, wake?: EventTarget, leastMs = 0): Promise<void> {
+  const began = Date.now();
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       clearTimeout(timer);
-      wake?.removeEventListener("wake", finish);
+      wake?.removeEventListener("wake", hurry);
       signal.removeEventListener("abort", stop);
     };
     const finish = (): void => {
       leave();
       resolve();
     };
+    const hurry = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(finish, Math.max(0, began + leastMs - Date.now()));
+    };
     const stop = (): void => {
       leave();
       reject(new DOMException("aborted", "AbortError"));
     };
-    const timer = setTimeout(finish, ms);
-    wake?.addEventListener("wake", finish);
+    let timer = setTimeout(finish, ms);
+    wake?.addEventListener("wake", hurry);
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Hold, Point, Problem } from "../api/types";
-import { asSent, correct, type Correction, type Found, nextId } from "./corrections";
+import { asSent, correct, type Correction, type Found, nextId, nextProblemId } from "./corrections";
 
 function hold(id: number, more: Partial<Hold> = {}): Hold {
   return {
@@ -89,6 +89,71 @@ describe("corrections", () => {
     const wall = after({ op: "set_problem", hold_id: 1, problem_id: 2 });
     expect(wall.holds[0]).toMatchObject({ problemId: 2, color: "blue", individual_color: "red", tag: null });
     expect(wall.problems.map(({ hold_count }) => hold_count)).toEqual([2, 2]);
+  });
+
+  it("make a problem of a person's own: of its holds' colour, without a grade, gone with its last hold", () => {
+    expect(nextProblemId(FOUND.problems, [])).toBe(3);
+    const made: Correction = { op: "set_problem", hold_id: 2, problem_id: 3 };
+    const recoloured: Correction = { op: "set_color", hold_id: 2, color: "mint" };
+    const wall = after(recoloured, made, { op: "set_problem", hold_id: 4, problem_id: 3 });
+    expect(wall.problems[2]).toMatchObject({
+      id: 3,
+      color_name: "mint",
+      holds: [2, 4],
+      made: true,
+      difficulty: null,
+    });
+    expect(wall.holds.map(({ color }) => color)).toEqual(["red", "mint", "red", "red"]);
+    // Found ones stay, also without a hold.
+    expect(wall.problems.map(({ hold_count, made }) => [hold_count, made])).toEqual([
+      [2, false],
+      [0, false],
+      [2, true],
+    ]);
+    expect(nextProblemId(FOUND.problems, [made])).toBe(4);
+    const emptied = after(made, { op: "delete", hold_id: 2 });
+    expect(emptied.problems.map(({ id }) => id)).toEqual([1, 2]);
+    expect(asSent(FOUND, [made], false)).toMatchObject({ holds: [{ id: 2, problem: 3 }], problems: [] });
+  });
+
+  it("make a problem with a drawn hold, and mark its start", () => {
+    const drawn: Correction = {
+      op: "add",
+      hold_id: 9,
+      contour: DRAWN,
+      color: "lime",
+      kind: "hold",
+      problem_id: 7,
+    };
+    const start: Correction = { op: "set_tag", hold_id: 9, tag: "start" };
+    expect(after(drawn, start).problems[2]).toMatchObject({ color_name: "lime", start_ids: [9] });
+    const sent = asSent(FOUND, [drawn, start], false);
+    expect(sent.added).toMatchObject([{ problem: 7 }]);
+    expect(sent.problems).toEqual([{ id: 7, start: ["a0"], top: null }]);
+  });
+
+  it("keep a colour that a person said through other problems; what nobody said is the new problem's", () => {
+    const moved: Correction = { op: "set_problem", hold_id: 2, problem_id: 2 };
+    expect(after({ op: "set_color", hold_id: 2, color: "lime" }, moved).holds[1]?.color).toBe("lime");
+    expect(after(moved).holds[1]?.color).toBe("blue");
+    const drawn: Correction = {
+      op: "add",
+      hold_id: 9,
+      contour: DRAWN,
+      color: "unknown",
+      kind: "hold",
+      problem_id: null,
+    };
+    const put: Correction = { op: "set_problem", hold_id: 9, problem_id: 2 };
+    expect(asSent(FOUND, [drawn, put], false).added).toMatchObject([{ color: "blue", problem: 2 }]);
+  });
+
+  it("confirm a guess where a person says the same: it is sent, and is a guess no more", () => {
+    const said: Correction[] = [null, "start" as const].map((tag) => ({ op: "set_tag", hold_id: 1, tag }));
+    const wall = after(...said);
+    expect(wall.problems[0]).toMatchObject({ start_ids: [1], start_estimated: false, top_estimated: true });
+    expect(wall.holds.map(({ estimated }) => estimated)).toEqual([false, false, true, false]);
+    expect(asSent(FOUND, said, false).problems).toEqual([{ id: 1, start: [1], top: null }]);
   });
 
   it("make a mark certain that was estimated, and leave the other end estimated", () => {
@@ -195,7 +260,18 @@ describe("what the service is sent", () => {
       false,
     );
     expect(sent.added).toHaveLength(1);
-    expect(sent.problems).toEqual([{ id: 1, start: [1], top: ["a0"] }]);
+    expect(sent.problems).toEqual([{ id: 1, start: null, top: ["a0"] }]);
+  });
+
+  it("never is what the machine estimated: ends go out where a person moved them, not with other changes", () => {
+    const sent = (...corrections: Correction[]): unknown => asSent(FOUND, corrections, false).problems;
+    expect(sent({ op: "set_color", hold_id: 2, color: "mint" })).toEqual([]);
+    expect(sent({ op: "set_kind", hold_id: 1, kind: "volume" })).toEqual([]);
+    expect(sent({ op: "delete", hold_id: 2 })).toEqual([]);
+    expect(sent({ op: "delete", hold_id: 1 })).toEqual([]);
+    expect(sent({ op: "set_tag", hold_id: 1, tag: null })).toEqual([{ id: 1, start: [], top: null }]);
+    expect(sent({ op: "set_problem", hold_id: 3, problem_id: 2 })).toEqual([{ id: 1, start: null, top: [] }]);
+    expect(after({ op: "set_color", hold_id: 2, color: "mint" }).problems[0]?.changed).toBe(false);
   });
 
   it("is nothing where nothing was changed", () => {

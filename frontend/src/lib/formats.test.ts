@@ -11,7 +11,7 @@ const WALL: Wall = {
       id: 3,
       center: [15, 15],
       area: 50,
-      bbox: [10, 10, 20, 22],
+      bbox: [8, 9, 30, 40],
       contour: [
         [10, 10],
         [20, 10],
@@ -28,6 +28,8 @@ const WALL: Wall = {
       tag: "top",
       problemId: 2,
       drawn: false,
+      said: null,
+      estimated: false,
     },
   ],
 };
@@ -41,6 +43,7 @@ describe("COCO", () => {
       image_id: 1,
       category_id: 2,
       bbox: [10, 10, 10, 12],
+      area: 60,
       segmentation: [[10, 10, 20, 10, 15, 22]],
       iscrowd: 0,
       attributes: { color: "red", problem_id: 2, tag: "top" },

@@ -26,6 +26,9 @@ export async function drawPicture(
   if (context === null) throw new Error("this browser has no canvas");
   const bitmap = photo === null ? null : await createImageBitmap(photo).catch(() => null);
   signal.throwIfAborted();
+  // Where the browser cannot read the photo, outlines lie on a wall's grey: on black half of them would vanish.
+  context.fillStyle = "#b9b5ad";
+  context.fillRect(0, 0, size.width, size.height);
   if (bitmap !== null) context.drawImage(bitmap, 0, 0, size.width, size.height);
   bitmap?.close();
   const scale = size.width / wall.width;
@@ -33,6 +36,19 @@ export async function drawPicture(
   for (const hold of wall.holds) outline(context, hold, wall, scale, pen);
   for (const hold of wall.holds) label(context, hold, wall, scale, pen, labels);
   return await toBlob(canvas, "image/png");
+}
+
+/** The photo alone, in the pixels that the result and its annotations speak of. */
+export async function drawPhoto(signal: AbortSignal, photo: Blob, wall: Wall): Promise<Blob> {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [wall.width, wall.height];
+  const context = canvas.getContext("2d", { alpha: false });
+  if (context === null) throw new Error("this browser has no canvas");
+  const bitmap = await createImageBitmap(photo);
+  signal.throwIfAborted();
+  context.drawImage(bitmap, 0, 0, wall.width, wall.height);
+  bitmap.close();
+  return await toBlob(canvas, "image/jpeg", 0.92);
 }
 
 function outline(
@@ -59,6 +75,20 @@ function outline(
   context.stroke(path);
 }
 
+/** Around (x, y). Of arcs: roundRect is missing in Safari before 16 and Firefox before 112. */
+export function pill(
+  context: Pick<CanvasRenderingContext2D, "arc" | "closePath">,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+): void {
+  const reach = (width - height) / 2;
+  context.arc(x - reach, y, height / 2, Math.PI / 2, (3 * Math.PI) / 2);
+  context.arc(x + reach, y, height / 2, (3 * Math.PI) / 2, Math.PI / 2);
+  context.closePath();
+}
+
 function label(
   context: CanvasRenderingContext2D,
   hold: SeenHold,
@@ -69,8 +99,9 @@ function label(
 ): void {
   const index = wall.problems.findIndex(({ id }) => id === hold.problemId);
   if (index < 0 && hold.tag === null) return;
-  const words =
-    hold.tag === null ? String(index + 1) : `${index < 0 ? "" : index + 1} ${labels[hold.tag]}`.trim();
+  const number = index < 0 ? "" : String(index + 1);
+  const mark = hold.tag === null ? "" : labels[hold.tag] + (hold.estimated ? "?" : "");
+  const words = `${number} ${mark}`.trim();
   const height = pen * 6.5;
   const [x, y] = [hold.center[0] * scale, hold.center[1] * scale];
   context.font = `600 ${height * 0.62}px system-ui, sans-serif`;
@@ -80,7 +111,7 @@ function label(
   const paint = PAINT[hold.color];
   context.setLineDash([]);
   context.beginPath();
-  context.roundRect(x - width / 2, y - height / 2, width, height, height / 2);
+  pill(context, x, y, width, height);
   context.fillStyle = paint;
   context.fill();
   context.lineWidth = Math.max(1, pen / 2);

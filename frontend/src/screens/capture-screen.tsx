@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { WallAngle } from "../api/types";
 import { HoldShapes } from "../components/hold-shapes";
 import { PhotoInput } from "../components/photo-input";
@@ -7,6 +7,7 @@ import { Segmented } from "../components/segmented";
 import { useApp, useSelect, useText } from "../state/context";
 import { go } from "../state/route";
 import { useKeepsCorrections } from "./use-keeps-corrections";
+import { useOfferedPhotos } from "./use-offered-photos";
 import { WallTile } from "./wall-tile";
 
 const ANGLES = ["none", "slab", "face", "overhang"] as const;
@@ -69,39 +70,4 @@ export function CaptureScreen(): JSX.Element {
 function afterwards(keeps: boolean | null): "copied" | "forgotten" | "unknown" {
   if (keeps === null) return "unknown";
   return keeps ? "copied" : "forgotten";
-}
-
-/** Photos that are dropped on the page or pasted into it. Whether one hangs over it now. */
-function useOfferedPhotos(take: (file: File) => void): boolean {
-  const [dragging, setDragging] = useState(false);
-  useEffect(() => {
-    const over = (event: DragEvent): void => {
-      event.preventDefault();
-      setDragging(event.dataTransfer?.types.includes("Files") ?? false);
-    };
-    const leave = (event: DragEvent): void => {
-      if (event.relatedTarget === null) setDragging(false);
-    };
-    const drop = (event: DragEvent): void => {
-      event.preventDefault();
-      setDragging(false);
-      offer(event.dataTransfer);
-    };
-    const paste = (event: ClipboardEvent): void => offer(event.clipboardData);
-    const offer = (data: DataTransfer | null): void => {
-      const file = data?.files[0];
-      if (file !== undefined) take(file);
-    };
-    addEventListener("dragover", over);
-    addEventListener("dragleave", leave);
-    addEventListener("drop", drop);
-    addEventListener("paste", paste);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("dragleave", leave);
-      removeEventListener("drop", drop);
-      removeEventListener("paste", paste);
-    };
-  });
-  return dragging;
 }

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { EmptyState } from "../components/empty-state";
 import { IconButton } from "../components/icon-button";
 import { RemoveDialog } from "../components/remove-dialog";
 import { useApp, useSelect, useText } from "../state/context";
+import { useKeptFocus } from "./use-kept-focus";
 import { WallTile } from "./wall-tile";
 
 /** The walls on this phone. */
@@ -11,10 +12,14 @@ export function HistoryScreen(): JSX.Element {
   const { analyses, notify } = useApp();
   const text = useText();
   const entries = useSelect((state) => state.entries);
+  const lasting = useSelect((state) => state.lasting);
   const [removing, setRemoving] = useState<string | null>(null);
+  const screen = useRef<HTMLElement>(null);
+  useKeptFocus(screen);
   return (
-    <main id="main" class="screen history" tabIndex={-1}>
+    <main id="main" class="screen history" tabIndex={-1} ref={screen}>
       <h1>{text.history.title}</h1>
+      {!lasting && <p class="note">{text.history.fleeting}</p>}
       {entries?.length === 0 && (
         <EmptyState
           title={text.history.empty}
@@ -41,7 +46,7 @@ export function HistoryScreen(): JSX.Element {
           onClose={() => setRemoving(null)}
           onRemove={() => {
             setRemoving(null);
-            void analyses.erase(removing).then(() => notify(text.remove.done));
+            void analyses.erase(removing).then((how) => notify(text.remove[how]));
           }}
         />
       )}

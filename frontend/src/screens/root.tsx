@@ -4,12 +4,16 @@ import { TabBar } from "../components/tab-bar";
 import { Toast } from "../components/toast";
 import { UpdateBanner } from "../components/update-banner";
 import { useApp, useSelect, useText } from "../state/context";
-import type { Route } from "../state/route";
+import { go, type Route } from "../state/route";
 import { CaptureScreen } from "./capture-screen";
 import { HistoryScreen } from "./history-screen";
 import { SettingsScreen } from "./settings-screen";
 import { StatusScreen } from "./status-screen";
+import { useOfferedPhotos } from "./use-offered-photos";
 import { WallScreen } from "./wall-screen";
+
+/** `--ground` of each theme. */
+const GROUNDS = { light: "#f4f2ed", dark: "#131415" };
 
 /** The screen of the route, and what lies around every screen. */
 export function Root(): JSX.Element {
@@ -20,6 +24,9 @@ export function Root(): JSX.Element {
   const updateReady = useSelect((state) => state.updateReady);
   const online = useSelect((state) => state.online);
   usePageSettings();
+  // Elsewhere the browser would leave the app for the file.
+  const take = (file: File): void => go({ at: "wall", id: app.analyses.begin(file, null), mode: "explore" });
+  const dragging = useOfferedPhotos(route.at === "capture" ? null : take);
   useFocusOnScreen(route);
   return (
     <>
@@ -34,10 +41,16 @@ export function Root(): JSX.Element {
       >
         {text.common.skip}
       </a>
-      {!online && route.at !== "wall" && <p class="offline-line">{text.offline}</p>}
+      {/* Live regions are always there: one that comes with its words is not read out. */}
+      <div role="status" class={route.at === "wall" ? "offline-place floats" : "offline-place"}>
+        {!online && <p class="offline-line">{text.offline}</p>}
+      </div>
       <Screen route={route} />
+      {dragging && <p class="drop-over">{text.capture.drop}</p>}
       {route.at !== "wall" && <TabBar at={route.at === "status" ? "settings" : route.at} text={text} />}
-      {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      <div role="status">
+        {updateReady && <UpdateBanner text={text} onUpdate={app.update} onLater={app.later} />}
+      </div>
       <Toast words={notice?.text ?? null} />
     </>
   );
@@ -65,6 +78,11 @@ function usePageSettings(): void {
     const page = document.documentElement;
     page.lang = language;
     page.dataset["theme"] = theme;
+    // What lies around the page, such as a phone's status bar, is of the ground's colour.
+    for (const meta of document.querySelectorAll<HTMLMetaElement>("meta[name=theme-color]")) {
+      meta.dataset["system"] ??= meta.content;
+      meta.content = theme === "system" ? (meta.dataset["system"] ?? "") : GROUNDS[theme];
+    }
   }, [language, theme]);
 }
 
@@ -76,8 +94,14 @@ function useFocusOnScreen(route: Route): void {
     const titles = { capture: text.tabs.capture, wall: text.wall.photo, history: text.tabs.history };
     const title = { ...titles, settings: text.tabs.settings, status: text.status.title }[route.at];
     document.title = `${title} · ${text.appName}`;
-    if (before.current.at !== route.at) document.getElementById("main")?.focus({ preventScroll: true });
+    if (placeOf(before.current) !== placeOf(route))
+      document.getElementById("main")?.focus({ preventScroll: true });
     if (before.current !== route) scrollTo(0, 0);
     before.current = route;
   }, [route, text]);
+}
+
+/** Looking at a wall and correcting it are one place. */
+function placeOf(route: Route): string {
+  return route.at === "wall" ? route.id : route.at;
 }

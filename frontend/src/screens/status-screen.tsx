@@ -18,6 +18,7 @@ const KEPT_SAMPLES = 90;
 export function StatusScreen(): JSX.Element {
   const text = useText();
   const { health, failure, history } = useHealth();
+  const sentence = sentenceOf(text, failure?.code ?? "unreachable", failure?.detail ?? "");
   return (
     <main id="main" class="screen status" tabIndex={-1}>
       <header class="title-row">
@@ -28,17 +29,18 @@ export function StatusScreen(): JSX.Element {
       </header>
       {failure !== null && (
         <section class="group" role="status">
-          <h2>{text.status.unreachable}</h2>
-          <p class="dim">{sentenceOf(text, failure.code, failure.detail).next}</p>
+          <h2>{failure.status === 0 ? text.status.unreachable : sentence.what}</h2>
+          {failure.status !== 0 && <p class="dim">{sentence.next}</p>}
         </section>
       )}
-      {health !== null && (
+      {health !== null && failure === null && (
         <>
           <section class={`group state ${health.status}`}>
             <h2>{text.status.states[health.status]}</h2>
+            {/* For the log's reader, and in its language. */}
+            {health.error_reason !== null && <p lang="en">{health.error_reason}</p>}
             <p class="dim">
-              {health.error_reason ??
-                `${text.settings.version(health.version)} · ${text.status.uptime(health.uptime_s / 60)}`}
+              {`${text.settings.version(health.version)} · ${text.status.uptime(health.uptime_s / 60)}`}
             </p>
           </section>
           <MemoryChart memory={health.memory} history={history} text={text} />
@@ -81,6 +83,7 @@ function useHealth(): { health: Health | null; failure: Failure | null; history:
     const control = new AbortController();
     const watch = async (): Promise<void> => {
       for (;;) {
+        let wait = EVERY_MS;
         try {
           const next = await getHealth(control.signal, identityOf(store.get()));
           setHealth(next);
@@ -88,13 +91,29 @@ function useHealth(): { health: Health | null; failure: Failure | null; history:
           setHistory((before) => [...before, next.memory.rss_mb].slice(-KEPT_SAMPLES));
         } catch (error) {
           if (isAbort(error)) throw error;
-          setFailure(toFailure(error));
+          const failed = toFailure(error);
+          setFailure(failed);
+          wait = Math.max(wait, (failed.retryAfter ?? 0) * 1000);
         }
-        await pause(control.signal, EVERY_MS);
+        await pause(control.signal, wait);
+        await visible(control.signal);
       }
     };
     watch().catch(() => undefined);
     return () => control.abort();
   }, [store]);
   return { health, failure, history };
+}
+
+/** Resolves while somebody looks. */
+function visible(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (document.visibilityState !== "visible") return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look, { signal });
+    look();
+  });
 }

@@ -2,8 +2,9 @@ import type { RefObject } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { Point } from "../api/types";
 import type { Camera } from "../lib/camera";
-import { area, simplify } from "../lib/geometry";
+import { simplify } from "../lib/geometry";
 import type { Meaning } from "../lib/gestures";
+import { unfit } from "../lib/outline";
 import type { Size } from "../lib/viewport";
 
 export interface Drawing {
@@ -15,10 +16,6 @@ export interface Drawing {
   putInMiddle: () => void;
 }
 
-/** CSS pixels: what is drawn smaller was not meant. */
-const LEAST_SIDE = 14;
-/** Of the photo: nothing on a wall is larger, and the service takes no more. */
-const MOST_SHARE = 0.5;
 const CORNERS = 16;
 /** The service takes no longer outline. */
 const MOST_POINTS = 200;
@@ -35,18 +32,11 @@ export function useDrawing(
   // The stroke outruns rendering: its points are collected here.
   const stroke = useRef<Point[]>([]);
 
-  const onPhoto = ([x, y]: Point): Point => [
-    Math.min(size.width, Math.max(0, x)),
-    Math.min(size.height, Math.max(0, y)),
-  ];
+  const onPhoto = ([x, y]: Point): Point => [within(x, size.width), within(y, size.height)];
   const finish = (contour: readonly Point[]): void => {
-    const scale = camera.current?.view.scale ?? 1;
-    if (contour.length < 3 || Math.sqrt(area(contour)) * scale < LEAST_SIDE) {
-      onUnfit("small");
-      return;
-    }
-    if (area(contour) > MOST_SHARE * size.width * size.height) {
-      onUnfit("large");
+    const how = unfit(contour, camera.current?.view.scale ?? 1, size);
+    if (how !== null) {
+      onUnfit(how);
       return;
     }
     setActive(false);
@@ -75,6 +65,11 @@ export function useDrawing(
       finish(turns.map((turn) => onPhoto([x + radius * Math.cos(turn), y + radius * Math.sin(turn)])));
     },
   };
+}
+
+/** Inside the photo, to a tenth of a pixel: more digits are only longer to send. */
+function within(value: number, most: number): number {
+  return Math.min(most, Math.max(0, Math.round(value * 10) / 10));
 }
 
 /** No more points than the eye can tell apart on this screen, and than the service takes. */

@@ -4,6 +4,7 @@ import type { Point } from "../api/types";
 import type { Camera } from "../lib/camera";
 import type { SeenHold, Wall } from "../lib/corrections";
 import { bounds, hitTest } from "../lib/geometry";
+import { inOrder } from "../lib/order";
 
 /** The hold and the problem that a person looks at. */
 export interface Selection {
@@ -15,6 +16,8 @@ export interface Selection {
   /** To the next hold, or the one before, among those of the chosen problem. */
   step: (by: 1 | -1) => void;
   tap: (point: Point, slop: number) => void;
+  /** As before the latest tap: it turned out to be half of a double tap. */
+  untap: () => void;
   /** Lets go of the hold, then of the problem. */
   escape: () => void;
 }
@@ -27,8 +30,11 @@ export function useSelection(
   covered: number,
 ): Selection {
   const [holdId, select] = useState<number | null>(null);
-  const [problem, setProblem] = useState<number | null>(null);
+  const [chosenProblem, setProblem] = useState<number | null>(null);
+  // It may have gone with its last hold.
+  const problem = wall?.problems.some(({ id }) => id === chosenProblem) === true ? chosenProblem : null;
   const chosenAt = useRef(0);
+  const beforeTap = useRef<{ hold: number | null; problem: number | null }>({ hold: null, problem: null });
   const holds = wall?.holds ?? [];
 
   const choose = (chosen: number | null): void => {
@@ -65,14 +71,22 @@ export function useSelection(
     choose,
     select: selectHold,
     step: (by) => {
-      const among = holds.filter((hold) => problem === null || hold.problemId === problem);
+      const all = wall === null ? [] : inOrder(wall);
+      const members = all.filter((hold) => hold.problemId === problem);
+      // A problem may have lost its last hold.
+      const among = problem === null || members.length === 0 ? all : members;
       const at = among.findIndex(({ id }) => id === holdId);
       selectHold(among[at < 0 ? 0 : (at + by + among.length) % among.length]?.id ?? null);
     },
     tap: (point, slop) => {
+      beforeTap.current = { hold: holdId, problem };
       const hit = hitTest(holds, point, slop);
       if (hit !== null || holdId !== null) selectHold(hit?.id ?? null);
       else if (problem !== null) choose(null);
+    },
+    untap: () => {
+      select(beforeTap.current.hold);
+      setProblem(beforeTap.current.problem);
     },
     escape: () => {
       if (holdId !== null) select(null);

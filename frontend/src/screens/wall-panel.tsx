@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { CorrectPanel } from "../components/correct-panel";
+import { CorrectPanel, type Delivery } from "../components/correct-panel";
 import { ExplorePanel } from "../components/explore-panel";
 import { FailurePanel } from "../components/failure-panel";
 import { ProgressPanel } from "../components/progress-panel";
@@ -21,6 +21,9 @@ interface Properties {
   selection: Selection;
   corrections: Corrections;
   drawing: Drawing;
+  /** From correcting to looking, and back. */
+  onTurn: () => void;
+  /** Asks first. */
   onErase: () => void;
 }
 
@@ -43,13 +46,14 @@ function Running({ entry, onErase }: Properties): JSX.Element {
     <ProgressPanel
       {...{ waiting, online, text }}
       progress={entry.progress}
+      arrived={entry.jobId !== null}
       onTryNow={wakeUp}
       onCancel={onErase}
     />
   );
 }
 
-function Failed({ entry, onErase }: Properties): JSX.Element {
+function Failed({ entry }: Properties): JSX.Element {
   const { analyses, change } = useApp();
   const text = useText();
   const apiKey = useSelect((state) => state.settings.apiKey);
@@ -60,7 +64,8 @@ function Failed({ entry, onErase }: Properties): JSX.Element {
       text={text}
       apiKey={apiKey}
       onRetry={() => analyses.retry(entry.id)}
-      onNewPhoto={onErase}
+      // This one stays in the history until somebody deletes it.
+      onNewPhoto={() => go({ at: "capture" })}
       onKey={(key) => {
         change({ apiKey: key });
         analyses.retry(entry.id);
@@ -87,19 +92,21 @@ function Exploring(
 }
 
 function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
-  const { entry, wall, photoUrl, selection, corrections, drawing } = properties;
+  const { entry, wall, photoUrl, selection, corrections, drawing, onTurn } = properties;
   const { corrector } = useApp();
   const keeps = useKeepsCorrections();
+  const unkept = useSelect((state) => state.unkept.includes(entry.id));
   return (
     <CorrectPanel
       {...{ wall, photoUrl }}
       hold={selection.hold}
       text={useText()}
       timeline={corrections.timeline}
-      sent={entry.delivery === "sent"}
-      share={keeps === true ? entry.share : null}
+      delivery={unkept ? ["unkept"] : deliveryOf(entry)}
+      share={keeps === true || entry.shared === true ? entry.share : null}
       onShare={(share) => corrector.change(entry.id, { share })}
       drawing={drawing.active}
+      freeProblem={corrections.freeProblem}
       onCorrect={corrections.correct}
       onUndo={corrections.undo}
       onRedo={corrections.redo}
@@ -108,9 +115,16 @@ function Correcting(properties: Properties & { wall: Wall }): JSX.Element {
         drawing.setActive(active);
       }}
       onDrawMiddle={drawing.putInMiddle}
-      onDone={() => go({ at: "wall", id: entry.id, mode: "explore" })}
+      onDone={onTurn}
       onStep={selection.step}
       onClose={() => selection.select(null)}
     />
   );
+}
+
+/** That a permission was taken back matters more than that the rest is kept. */
+function deliveryOf({ delivery, share, shared }: Entry): readonly Delivery[] {
+  const withdrawing = shared === true && !share && delivery !== "sent";
+  if (!withdrawing) return [delivery];
+  return delivery === "locked" ? ["withdrawing", "locked"] : ["withdrawing"];
 }

@@ -1,10 +1,10 @@
-import { deleteJob } from "../api/client";
 import { type Failure, isAbort, toFailure, wantsKey } from "../api/failure";
 import type { WallAngle } from "../api/types";
 import { NOT_BEGUN, preparing } from "../lib/progress";
 import { analyse, type Tools } from "./analysis";
-import { entryOf, identityOf } from "./app";
+import { entryOf } from "./app";
 import { type Entry, newId, NOTHING_FOUND } from "./entry";
+import { createEraser, type Erased } from "./eraser";
 import type { Keep } from "./keep";
 
 /** The analyses under way, each apart from any screen. */
@@ -14,20 +14,27 @@ export interface Analyses {
   /** Goes on where it stopped, or begins again where the service has ended it. */
   retry: (id: string) => void;
   /** Ends whatever is under way; erases it here and on the service. */
-  erase: (id: string) => Promise<void>;
+  erase: (id: string) => Promise<Erased>;
   /** Takes up what a closed page left. */
   resume: () => void;
 }
 
-/** After these the service still has the job: the same one goes on. */
-function livesOn(code: string): boolean {
+/** After these the service still has the job: the same one goes on, unless it was the job that ended so. */
+function livesOn({ jobId, failure }: Entry): boolean {
+  if (jobId === null || failure?.ended === true) return false;
+  const code = failure?.code ?? "";
   return wantsKey(code) || ["rate_limited", "internal_error", "unexpected", "device_full"].includes(code);
 }
 
 export function createAnalyses(tools: Tools, keep: Keep): Analyses {
   const { store, shelves } = tools;
   const running = new Map<string, AbortController>();
-  const erasing = new Set<string>();
+  const eraser = createEraser(tools, keep);
+
+  // Deleted in another tab: what this one does for it has nobody left.
+  store.subscribe(() => {
+    for (const [id, control] of running) if (entryOf(store.get(), id) === null) control.abort();
+  });
 
   function run(id: string, file: File | null): void {
     if (running.has(id)) return;
@@ -44,68 +51,78 @@ export function createAnalyses(tools: Tools, keep: Keep): Analyses {
   }
 
   function fail(id: string, { code, detail }: Failure): void {
-    void shelves.update(id, { status: "failed", failure: { code, detail } });
+    shelves.update(id, { status: "failed", failure: { code, detail } }).catch(() => undefined);
   }
 
-  /** Remembered until it is done: a phone without a network erases when it is back. */
-  async function eraseOnService(jobId: string): Promise<void> {
-    if (erasing.has(jobId)) return;
-    erasing.add(jobId);
-    try {
-      await keep.put("erasures", jobId, jobId);
-      await deleteJob(new AbortController().signal, identityOf(store.get()), jobId);
-      await keep.remove("erasures", jobId);
-    } finally {
-      erasing.delete(jobId);
+  /** Its old job is nobody's any more. */
+  async function beginAgain(entry: Entry): Promise<void> {
+    const { id, jobId } = entry;
+    if (jobId !== null) {
+      await keep.owe(jobId).catch(() => undefined);
+      void eraser.erase(jobId);
     }
+    await shelves.find(id, NOTHING_FOUND).catch(() => undefined);
   }
 
   return {
     begin: (file, wallAngle) => {
       const entry = newEntry(wallAngle);
-      void shelves.add(entry, file);
+      shelves.add(entry, file);
+      askToStay();
       run(entry.id, file);
       return entry.id;
     },
     retry: (id) => {
       const entry = entryOf(store.get(), id);
       if (entry === null) return;
-      const goOn = entry.jobId !== null && livesOn(entry.failure?.code ?? "");
-      if (!goOn) void shelves.find(id, NOTHING_FOUND);
-      void shelves.update(id, goOn ? { failure: null, status: "running" } : afresh());
+      const goesOn = livesOn(entry);
+      if (!goesOn) void beginAgain(entry);
+      const changes: Partial<Entry> = goesOn ? { failure: null, status: "running" } : afresh(entry);
+      shelves.update(id, changes).catch(() => undefined);
       run(id, null);
     },
     erase: async (id) => {
       running.get(id)?.abort();
       running.delete(id);
-      const jobId = entryOf(store.get(), id)?.jobId ?? null;
-      await shelves.drop(id);
-      if (jobId !== null) await eraseOnService(jobId).catch(() => undefined);
+      try {
+        const owed = await shelves.drop(id);
+        return owed === null ? "erased" : await eraser.erase(owed);
+      } catch {
+        return "stuck";
+      }
     },
     resume: () => {
       for (const { id, status } of store.get().entries ?? []) {
         if (status === "sending" || status === "running") run(id, null);
       }
-      void keep.all("erasures").then((jobs) => {
-        for (const jobId of jobs) eraseOnService(jobId).catch(() => undefined);
-      });
+      eraser.flush();
     },
   };
 }
 
-/** The same photo under a new key: the service shall look again. */
-function afresh(): Partial<Entry> {
+/** The same photo under a new key: the service shall look again. One that may have arrived keeps its key. */
+function afresh({ jobId, reached, key }: Entry): Partial<Entry> {
+  const unheard = jobId === null && reached === true;
   return {
     failure: null,
     status: "sending",
-    key: newId(),
+    key: unheard ? key : newId(),
+    reached: unheard,
     jobId: null,
     lastEventId: "",
     progress: NOT_BEGUN,
     corrections: [],
     delivery: "sent",
     share: false,
+    shared: false,
   };
+}
+
+/** Browsers tidy away what they were not asked to keep, Safari after a week. */
+function askToStay(): void {
+  // Missing on a plain-http address of the local network.
+  const storage = (navigator as { storage?: StorageManager }).storage;
+  storage?.persist().catch(() => undefined);
 }
 
 function newEntry(wallAngle: WallAngle | null): Entry {

@@ -2,7 +2,7 @@ import { getJob, request } from "../api/client";
 import { isAbort, toFailure } from "../api/failure";
 import { follow } from "../api/stream";
 import type { StreamEvent } from "../api/types";
-import { sendPhoto } from "../api/upload";
+import { sendPhoto, type Upload } from "../api/upload";
 import { backoff, pause } from "../lib/backoff";
 import { prepare } from "../lib/photo";
 import { advance, sending } from "../lib/progress";
@@ -29,6 +29,7 @@ export async function analyse(
   file: File | null,
 ): Promise<void> {
   const { shelves, wake } = tools;
+  await shelves.stored(id);
   if (!current(tools, id).prepared) await makeReady(signal, tools, id, file ?? (await shelves.photo(id)));
   const jobId = current(tools, id).jobId ?? (await send(signal, tools, id));
   const ending = await follow(signal, {
@@ -53,21 +54,29 @@ async function send(signal: AbortSignal, tools: Tools, id: string): Promise<stri
   const { store, shelves, wake } = tools;
   const photo = await shelves.photo(id);
   for (let attempt = 0; ; attempt += 1) {
+    // An attempt before, whose answer was lost: a refusal of this one says nothing of that.
+    const unheard = current(tools, id).reached === true;
+    shelves.wait(id, null);
     try {
       const { key, wallAngle } = current(tools, id);
       const onProgress = (fraction: number): void => {
         void shelves.update(id, { progress: sending(current(tools, id).progress, fraction) }, false);
       };
-      const job = await sendPhoto(signal, identityOf(store.get()), { photo, key, wallAngle, onProgress });
-      shelves.wait(id, null);
+      const onReached = (): void => {
+        shelves.update(id, { reached: true }).catch(() => undefined);
+      };
+      const upload: Upload = { photo, key, wallAngle, onProgress, onReached };
+      const job = await sendPhoto(signal, identityOf(store.get()), upload);
       await shelves.update(id, { jobId: job.job_id, status: "running" });
       return job.job_id;
     } catch (error) {
       const failure = isAbort(error) ? null : toFailure(error);
+      if (failure?.told === true) await shelves.update(id, { reached: unheard });
       if (failure?.passing !== true) throw error;
       const wait = backoff(attempt, failure.retryAfter);
-      shelves.wait(id, { code: failure.code, until: Date.now() + wait });
-      await pause(signal, wait, wake);
+      const least = (failure.retryAfter ?? 0) * 1000;
+      shelves.wait(id, { code: failure.code, until: Date.now() + wait, notBefore: Date.now() + least });
+      await pause(signal, wait, wake, least);
     }
   }
 }
@@ -91,7 +100,7 @@ async function hear(tools: Tools, id: string, event: StreamEvent, eventId: strin
   if (event.step === "complete") {
     await finish(tools, id, findingsOf(event.result), common);
   } else if (event.step === "error") {
-    const failure = { code: event.code, detail: event.message };
+    const failure = { code: event.code, detail: event.message, ended: true };
     await shelves.update(id, { ...common, status: "failed", failure });
   } else {
     await shelves.update(id, common);
@@ -105,7 +114,7 @@ async function fetchEnd(signal: AbortSignal, tools: Tools, id: string, jobId: st
     await finish(tools, id, findingsOf(job.result), {});
     return;
   }
-  const failure = { code: job.error?.code ?? "unexpected", detail: job.error?.message ?? "" };
+  const failure = { code: job.error?.code ?? "unexpected", detail: job.error?.message ?? "", ended: true };
   await tools.shelves.update(id, { status: "failed", failure });
 }
 

@@ -9,6 +9,8 @@ export interface Waiting {
   readonly code: string;
   /** Date.now() of the next attempt. */
   readonly until: number;
+  /** The service asked not to hear from us before. */
+  readonly notBefore: number;
 }
 
 /** The wall on the screen. */
@@ -25,6 +27,10 @@ export interface AppState {
   /** Newest first; null until they are read. */
   readonly entries: readonly Entry[] | null;
   readonly opened: Opened | null;
+  /** Entries with changes that the phone had no room for. */
+  readonly unkept: readonly string[];
+  /** false: this browser keeps nothing beyond this page. */
+  readonly lasting: boolean;
   readonly waiting: Readonly<Record<string, Waiting>>;
   /** A short sentence that passes. */
   readonly notice: { readonly text: string; readonly at: number } | null;
@@ -40,6 +46,8 @@ export function createAppStore(route: Route, settings: Settings): AppStore {
     online: navigator.onLine,
     entries: null,
     opened: null,
+    unkept: [],
+    lasting: true,
     waiting: {},
     notice: null,
     updateReady: false,

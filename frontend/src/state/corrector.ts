@@ -1,6 +1,7 @@
-import { request } from "../api/client";
-import { Failure, isAbort, wantsKey } from "../api/failure";
-import { pause } from "../lib/backoff";
+import { deleteJob, postCorrections } from "../api/client";
+import { Failure, wantsKey } from "../api/failure";
+import type { Result } from "../api/types";
+import { backoff, pause } from "../lib/backoff";
 import { asSent } from "../lib/corrections";
 import type { Tools } from "./analysis";
 import { entryOf, identityOf } from "./app";
@@ -17,24 +18,48 @@ export interface Corrector {
 const QUIET_MS = 1200;
 
 export function createCorrector(tools: Tools): Corrector {
-  const { store, shelves } = tools;
+  const { store, shelves, wake } = tools;
   const sendings = new Map<string, AbortController>();
 
   async function send(signal: AbortSignal, id: string, after: number): Promise<void> {
     await pause(signal, after);
-    const entry = entryOf(store.get(), id);
-    const { result } = await shelves.findings(id);
-    if (entry?.jobId == null || entry.delivery !== "due" || result === null) return;
-    const body = JSON.stringify(asSent(result, entry.corrections, entry.share));
-    const headers = { "Content-Type": "application/json" };
-    const path = `api/jobs/${entry.jobId}/corrections`;
+    for (let attempt = 0; ; attempt += 1) {
+      const entry = entryOf(store.get(), id);
+      const { result } = await shelves.findings(id);
+      if (entry?.jobId == null || !isOwed(entry) || result === null) return;
+      try {
+        await deliver(signal, entry, entry.jobId, result);
+        return;
+      } catch (error) {
+        if (!(error instanceof Failure) || !mayPass(error)) throw error;
+        const wait = backoff(attempt, error.retryAfter);
+        await pause(signal, wait, wake, (error.retryAfter ?? 0) * 1000);
+      }
+    }
+  }
+
+  /** @throws Failure that may pass. What is refused for good, or wants a key, is settled here. */
+  async function deliver(signal: AbortSignal, entry: Entry, jobId: string, result: Result): Promise<void> {
+    const { id, share, shared = false } = entry;
+    // Before it is sent: an answer that is lost must not lose that the photo may be kept there.
+    if (share && !shared) await shelves.update(id, { shared: true });
+    const identity = identityOf(store.get());
     try {
-      await request(signal, identityOf(store.get()), path, { method: "POST", headers, body });
-      await shelves.update(id, { delivery: "sent" });
+      await postCorrections(signal, identity, jobId, asSent(result, entry.corrections, share));
+      signal.throwIfAborted();
+      await shelves.update(id, { delivery: "sent", shared: share });
     } catch (error) {
-      if (isAbort(error) || !(error instanceof Failure) || error.passing || wantsKey(error.code)) return;
-      // For good, as where the job has expired: they stay on this phone.
-      await shelves.update(id, { delivery: "refused" });
+      if (!(error instanceof Failure) || mayPass(error)) throw error;
+      if (wantsKey(error.code)) {
+        signal.throwIfAborted();
+        await shelves.update(id, { delivery: "locked" });
+        return;
+      }
+      // As where the job has expired. A withdrawal must reach the copy all the same: deletion does, at any time.
+      if (shared && !share) await deleteJob(signal, identity, jobId);
+      signal.throwIfAborted();
+      const there = shared && share;
+      await shelves.update(id, { delivery: "refused", share: there, shared: there });
     }
   }
 
@@ -42,16 +67,31 @@ export function createCorrector(tools: Tools): Corrector {
     sendings.get(id)?.abort();
     const control = new AbortController();
     sendings.set(id, control);
-    send(control.signal, id, after).catch(() => undefined);
+    send(control.signal, id, after)
+      .catch(() => undefined)
+      .finally(() => {
+        if (sendings.get(id) === control) sendings.delete(id);
+      });
   }
 
   return {
     change: (id, changes) => {
-      void shelves.update(id, { ...changes, delivery: "due" });
+      // One that could not be kept is marked so, and sent all the same.
+      shelves.update(id, { ...changes, delivery: "due" }).catch(() => undefined);
       schedule(id, QUIET_MS);
     },
     flush: () => {
-      for (const entry of store.get().entries ?? []) if (entry.delivery === "due") schedule(entry.id, 0);
+      for (const entry of store.get().entries ?? []) {
+        if (isOwed(entry) && !sendings.has(entry.id)) schedule(entry.id, 0);
+      }
     },
   };
+}
+
+function isOwed({ delivery }: Entry): boolean {
+  return delivery === "due" || delivery === "locked";
+}
+
+function mayPass(failure: Failure): boolean {
+  return failure.passing || failure.status >= 500;
 }

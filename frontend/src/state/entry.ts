@@ -12,19 +12,33 @@ export interface Entry {
   /** Idempotency-Key of the upload: a new one only where the service shall look again. */
   readonly key: string;
   readonly jobId: string | null;
+  /** All of the photo went out under this key: the service may have a job of it whose id was never heard. */
+  readonly reached?: boolean;
   readonly lastEventId: string;
   readonly wallAngle: WallAngle | null;
   /** The kept photo is the one to send: smaller, and without its EXIF. */
   readonly prepared: boolean;
   readonly progress: Progress;
-  readonly failure: { readonly code: string; readonly detail: string } | null;
+  readonly failure: EntryFailure | null;
   readonly size: { readonly width: number; readonly height: number } | null;
   readonly counts: { readonly holds: number; readonly problems: number } | null;
   readonly corrections: readonly Correction[];
-  /** Whether the service knows of the corrections; one that refuses them is not asked again. */
-  readonly delivery: "due" | "sent" | "refused";
+  /**
+   * Whether the service knows of the corrections. One that refuses them is not asked again; one that is `locked` is,
+   * with the next key.
+   */
+  readonly delivery: "due" | "locked" | "sent" | "refused";
   /** The person allows that the corrected photo is kept for training, where the owner of the server does. */
   readonly share: boolean;
+  /** The service may hold a copy by that permission, also after the job has expired. */
+  readonly shared?: boolean;
+}
+
+export interface EntryFailure {
+  readonly code: string;
+  readonly detail: string;
+  /** The job itself ended so: asking for it again tells the same. */
+  readonly ended?: boolean;
 }
 
 /** What is known of the wall so far; `result` once it is all there. */

@@ -15,7 +15,8 @@ const NOTICE_MS = 3500;
 export async function startApp(): Promise<App> {
   const store = createAppStore(parseRoute(location.hash), loadSettings());
   const keep = await openKeep();
-  const shelves = createShelves(store, keep);
+  store.set({ lasting: keep.lasting });
+  const shelves = createShelves(store, keep, otherTabs());
   const wake = new EventTarget();
   const tools: Tools = { store, shelves, wake };
   const analyses = createAnalyses(tools, keep);
@@ -25,24 +26,34 @@ export async function startApp(): Promise<App> {
   const wakeUp = (): void => {
     wake.dispatchEvent(new Event("wake"));
   };
+  /** Whatever stopped takes up its work; what goes on by itself is left alone. */
+  const takeUp = (): void => {
+    shelves.flush();
+    analyses.resume();
+    corrector.flush();
+  };
   addEventListener("hashchange", () => store.set({ route: parseRoute(location.hash) }));
+  addEventListener("storage", () => {
+    const { apiKey } = store.get().settings;
+    const settings = loadSettings();
+    store.set({ settings });
+    if (settings.apiKey !== apiKey) takeUp();
+  });
   addEventListener("offline", () => store.set({ online: false }));
   addEventListener("online", () => {
     store.set({ online: true });
     wakeUp();
-    analyses.resume();
-    corrector.flush();
+    takeUp();
   });
   // The network may have gone while the database was opened.
   store.set({ online: navigator.onLine });
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") wakeUp();
+    if (document.visibilityState !== "visible") return;
+    wakeUp();
+    takeUp();
   });
 
-  void shelves.load().then(() => {
-    analyses.resume();
-    corrector.flush();
-  });
+  void shelves.load().then(takeUp);
   return {
     store,
     shelves,
@@ -50,9 +61,11 @@ export async function startApp(): Promise<App> {
     corrector,
     wakeUp,
     change: (changes) => {
-      const settings = { ...store.get().settings, ...changes };
+      // What another tab has changed meanwhile stays changed.
+      const settings = { ...store.get().settings, ...loadSettings(), ...changes };
       keepSettings(settings);
       store.set({ settings });
+      if (changes.apiKey !== undefined) takeUp();
     },
     notify: (text) => {
       const notice = { text, at: Date.now() };
@@ -64,4 +77,9 @@ export async function startApp(): Promise<App> {
     update: takeUpdate,
     later: () => store.set({ updateReady: false }),
   };
+}
+
+/** null: this browser cannot speak to them. */
+function otherTabs(): BroadcastChannel | null {
+  return typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("holdcheck");
 }

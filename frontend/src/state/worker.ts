@@ -7,14 +7,17 @@ export function registerWorker(onUpdate: () => void): () => void {
   const workers = (navigator as Partial<Navigator>).serviceWorker;
   if (workers === undefined || !import.meta.env.PROD) return () => location.reload();
   let waiting: ServiceWorker | null = null;
-  const hadOne = workers.controller !== null;
+  let served = workers.controller !== null;
+  let accepted = false;
   workers.addEventListener("controllerchange", () => {
-    // The first worker takes over a page that is already right.
-    if (hadOne) location.reload();
+    if (accepted) location.reload();
+    // Another tab took the new version; this one asks before it changes. The very first changes nothing.
+    else if (served) onUpdate();
+    served = true;
   });
   const found = (worker: ServiceWorker): void => {
     waiting = worker;
-    if (hadOne) onUpdate();
+    if (served) onUpdate();
   };
   workers
     .register("sw.js")
@@ -32,7 +35,9 @@ export function registerWorker(onUpdate: () => void): () => void {
     })
     .catch(() => undefined);
   return () => {
-    if (waiting === null) location.reload();
+    // One that another tab has let in waits no more: this page only has to follow.
+    if (waiting?.state !== "installed") location.reload();
     else waiting.postMessage("take over");
+    accepted = true;
   };
 }
