@@ -21,11 +21,11 @@ _GRACE_S = 8
 def main() -> int:
     # A container's first process does not hear a signal that it has no handler for; imports take a second.
     signal.signal(signal.SIGTERM, _end)
+    # Imports make no garbage worth a tenth of the start; the engine turns it on when the models are loaded.
+    gc.disable()
     from backend.settings import ServiceSettings
     from holdcheck import memory
 
-    # Imports make no garbage worth a tenth of the start; the engine turns it on when the models are loaded.
-    gc.disable()
     try:
         arguments = _arguments()
         shows = arguments.pop("settings")
