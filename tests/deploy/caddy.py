@@ -50,7 +50,7 @@ def caddy_before(upstream: str, folder: Path, **settings: str) -> Iterator[str]:
         _wait_for(port, process, log_file)
         yield url
     finally:
-        process.terminate()
+        process.kill()  # asked politely, it would wait for the streams that go on
         process.wait(10)
 
 
