@@ -4,15 +4,18 @@ PYTHON ?= python3
 # Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
 CUDA ?=
+# What `make bundle` is for; empty: this machine. MODELS=DIR instead of MODELS_DIR's models, MODELS= for none.
+PLATFORM ?=
+PYTHON_VERSION ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox caddy
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container caddy
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run app demo models test image-check check lint format bench load soak fuzz samples clean
+.PHONY: help run app demo models test image-check check lint format bench bundle load soak fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +49,10 @@ format: .venv/dev.stamp ## let ruff format and fix
 
 bench: .venv/models.stamp ## the naive stack and this service side by side -> build/bench.json
 	$(BIN)/python -m bench
+
+bundle: .venv/serve.stamp app ## one archive to install without a network. PLATFORM=aarch64 PYTHON_VERSION=3.12 for another machine
+	@$(BIN)/python -m deploy.bundle $(if $(PLATFORM),--platform $(PLATFORM)) \
+	  $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) $(if $(filter undefined,$(origin MODELS)),,--models "$(MODELS)")
 
 load: .venv/dev.stamp ## 60 clients, 300 photos, 256 MiB: every accepted photo is answered once (needs root for the limit)
 	$(BIN)/python -m bench.load
