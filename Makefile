@@ -8,17 +8,17 @@ CUDA ?=
 PLATFORM ?=
 PYTHON_VERSION ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container caddy
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run app demo models test check lint format bench bundle load soak fuzz samples clean
+.PHONY: help run app demo models test image-check check lint format bench bundle load soak fuzz samples clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 run: .venv/serve.stamp app ## set up what serving needs, then start the service on PORT (8000)
 	@$(BIN)/python -m backend --port $(PORT)
@@ -33,6 +33,9 @@ models: .venv/models.stamp ## download and prepare the real CLIP ViT-B/32 (the o
 
 test: check $(DEBIAN_STAMP) ## set up everything, then format check, ruff, mypy and pytest
 	$(BIN)/pytest
+
+image-check: .venv/dev.stamp ## build every stage and run the image in 256 MiB (docker, or IMAGE_BUILD= and IMAGE_RUN=)
+	IMAGE_CHECK=1 $(BIN)/pytest tests/deploy/test_image.py
 
 check: lint ## every check but the tests
 	$(BIN)/mypy
