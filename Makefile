@@ -1,5 +1,6 @@
 # The commands people expect; each is a few lines. `make help` lists them.
-PORT ?= 8000
+# Where `make run` listens; empty: as .env says, or 8000.
+PORT ?=
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
@@ -21,7 +22,7 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 run: .venv/serve.stamp app ## set up what serving needs, then start the service on PORT (8000)
-	@$(BIN)/python -m backend --port $(PORT)
+	@$(BIN)/python -m backend $(if $(PORT),--port $(PORT))
 
 app: $(if $(shell command -v npm),build/app.stamp) ## build the phone's app, where npm is; the service runs without it
 
@@ -76,7 +77,8 @@ endef
 
 # --- set-up: each stamp is made once and again when what it was made from changes ---------------------------------
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) could not make .venv: it takes Python 3.11 or newer with its" \
+	  "venv module (Debian: sudo apt-get install python3-venv)" >&2; exit 1; }
 
 .venv/serve.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing what the server needs (no torch) ..."

@@ -39,7 +39,8 @@ RUN_BY = {
     "cp deploy/profiles/256m.env .env": HERE,
     "curl -N -F image=@samples/plywood.jpg http://127.0.0.1:8000/api/analyze-stream": HERE,
     "curl -F image=@README.md http://127.0.0.1:8000/api/analyze": HERE,
-    "API_KEYS=$(openssl rand -hex 24) HOST=0.0.0.0 make run": HERE,
+    'KEY=$(openssl rand -hex 24) && echo "$KEY"': HERE,
+    "API_KEYS=$KEY HOST=0.0.0.0 make run": HERE,
     ".venv/bin/python -m holdcheck analyze PHOTO --draw out.jpg": (
         "tests/holdcheck/test_cli.py::test_analyze_prints_stages_and_problems_and_writes_what_was_asked"
     ),
@@ -141,9 +142,15 @@ def test_a_newcomers_commands_do_what_the_documents_say(tmp_path: Path) -> None:
         assert '"step":"complete"' in stream
         refusal = _shell(_at(port, "curl -F image=@README.md http://127.0.0.1:8000/api/analyze"), checkout)
         assert '"code":"photo_type_unsupported"' in refusal
-    with _running("API_KEYS=$(openssl rand -hex 24) HOST=0.0.0.0 make run", checkout) as port:
-        answer = httpx.post(f"http://127.0.0.1:{port}/api/analyze", files={"image": b"x"}, verify=False)
-        assert answer.status_code == 401
+    key = _shell('KEY=$(openssl rand -hex 24) && echo "$KEY"', checkout).strip()
+    with _running(f"KEY={key}; API_KEYS=$KEY HOST=0.0.0.0 make run", checkout) as port:
+        answers = [
+            httpx.post(
+                f"http://127.0.0.1:{port}/api/analyze", files={"image": b"x"}, headers=headers, verify=False
+            )
+            for headers in ({}, {"Authorization": f"Bearer {key}"}, {"X-API-Key": key})
+        ]
+        assert [answer.status_code for answer in answers] == [401, 415, 415]
     assert "the picture with every hold outlined" in _shell("make demo", checkout)
     assert (checkout / "build" / "demo.jpg").is_file()
 
@@ -199,7 +206,9 @@ def _running(command: str, folder: Path) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    command = f"{command.replace('0.0.0.0', '127.0.0.1')} PORT={port}"
+    command = command.replace("0.0.0.0", "127.0.0.1")
+    with (folder / ".env").open("a") as settings:
+        settings.write(f"PORT={port}\n")
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             ["sh", "-euc", command],
