@@ -1,6 +1,7 @@
 """An artefact's manifest: what a model file is, where it came from, and how to feed it."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -83,13 +84,15 @@ class Manifest(_Strict):
 
         Raises:
             ModelNotPrepared: there is none.
-            ModelCorrupt: it is not a manifest.
+            ModelCorrupt: it is not a manifest, or cannot be read.
         """
         path = folder / MANIFEST_NAME
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelNotPrepared(f"no prepared model in {folder}") from None
+        except OSError as error:
+            raise unreadable(path, error) from None
         except ValidationError as error:
             raise ModelCorrupt(f"{path} is not a manifest of format 1: {error.errors()[0]['msg']}") from None
 
@@ -131,14 +134,42 @@ def checked_file(folder: Path, record: FileRecord) -> Path:
     """The path of a manifest's file, after its sha256 was compared.
 
     Raises:
-        ModelCorrupt: it is missing.
+        ModelCorrupt: it is missing, or cannot be read.
         ModelTampered: it is not the file that the manifest describes.
     """
     path = folder / Path(record.path).name  # a name, never a way out of the folder
-    if not path.is_file():
+    if not is_there(path):
         raise ModelCorrupt(f"{path} is missing; {_remedy(path)}")
     require_sha256(path, record.sha256)
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something, as far as anybody can tell: what nobody lets us see may be there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def unreadable(path: Path, error: OSError) -> ModelCorrupt:
+    """The error of a file that the system does not let us read: which one, and what to do about it.
+
+    It asks for no more than is needed: the artefact's folder with what is in it, or the one folder above
+    that keeps everybody out.
+    """
+    user = os.getuid()
+    text = f"{path} cannot be read by user {user}: {error.strerror or error}"
+    if not isinstance(error, PermissionError):
+        return ModelCorrupt(f"{text}; {_remedy(path)}")
+    above = [folder for folder in reversed(path.parents) if folder != path.parent]
+    closed = next((folder for folder in above if not os.access(folder, os.X_OK)), None)
+    if closed is not None:
+        return ModelCorrupt(f"{text}; chmod a+rx {closed}, or chown {user} {closed}")
+    return ModelCorrupt(f"{text}; chmod -R a+rX {path.parent}, or chown -R {user} {path.parent}")
 
 
 def require_sha256(path: Path, expected: str) -> None:
@@ -146,8 +177,12 @@ def require_sha256(path: Path, expected: str) -> None:
 
     Raises:
         ModelTampered: it is another one.
+        ModelCorrupt: it cannot be read.
     """
-    found = sha256(path)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
     if found != expected:
         raise ModelTampered(
             f"{path} is not the file that its manifest describes: its sha256 is {found[:12]}..., "

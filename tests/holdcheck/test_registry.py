@@ -1,5 +1,10 @@
 import logging
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from holdcheck.errors import ModelTampered
 from holdcheck.manifest import sha256
 from holdcheck.prepare.verify import sample_crops
 from holdcheck.settings import BUNDLED_MODELS, Settings
+from tests.backend.server import environment
 
 BUNDLED = BUNDLED_MODELS / "holds-yolo11n-seg"
 HOLDCLIP = BUNDLED_MODELS / "holdclip"
@@ -93,6 +99,67 @@ def test_a_corrupt_clip_is_a_step_down_though_it_is_the_default(
     assert not models.component_status.clip
     assert "prepare`. The bundled holdclip answers" in str(models.error_reason)
     assert any(record.getMessage().startswith("[CLIP-FALLBACK]") for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("closed", "asked", "answers", "said"),
+    [
+        ("models", {}, "holdclip", "chmod a+rx {models}, or chown 65534"),
+        ("models/clip", {}, "holdclip", "chmod a+rx {models}/clip, or"),
+        ("models/clip/vit-b-32", {}, "holdclip", "chmod -R a+rX {models}/clip/vit-b-32, or chown -R 65534"),
+        ("models/clip/vit-b-32/manifest.json", {}, "holdclip", "manifest.json cannot be read by user 65534"),
+        ("models/clip/vit-b-32/model.ort", {}, "holdclip", "model.ort cannot be read by user 65534"),
+        (
+            "models/yolo/mine/model.ort",
+            {"YOLO_WEIGHTS": "mine"},
+            None,
+            "model.ort cannot be read by user 65534",
+        ),
+    ],
+)
+def test_what_another_user_alone_may_read_is_a_step_down(
+    closed: str, asked: dict[str, str], answers: str | None, said: str, shared_path: Path
+) -> None:
+    """As where root ran `prepare`, or copied the folder, and the service has a user of its own."""
+    models = shared_path / "models"
+    shutil.copytree(HOLDCLIP, models / "clip" / "vit-b-32")
+    shutil.copytree(BUNDLED, models / "yolo" / "mine")
+    path = shared_path / closed
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    code = (
+        "from holdcheck import registry; from holdcheck.settings import Settings\n"
+        "models = registry.load(Settings.load())\n"
+        "print([info.name for info in models.infos], models.degraded, models.ready, models.error_reason, sep='|')"
+    )
+    done = as_nobody(shared_path, sys.executable, "-c", code, MODELS_DIR=str(models), **asked)
+    assert done.returncode == 0, done.stderr
+    names, degraded, ready, reason = done.stdout.strip().split("|")
+    assert (degraded, ready) == ("True", str(answers is not None))
+    assert answers is None or answers in names
+    assert said.format(models=models) in reason
+
+
+def as_nobody(folder: Path, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program as a user who owns nothing; skips the test where we may not become that user."""
+    if os.getuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("NOT CHECKED: what another user cannot read; run it as root, with setpriv (util-linux)")
+    return subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command],
+        env=environment(variables),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """A new folder that everybody may enter; pytest's own ones are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("name", ["ViT-B/32", "holdclip", "ViT-B/16"])
