@@ -129,7 +129,8 @@ def test_what_another_user_alone_may_read_is_a_step_down(
     code = (
         "from holdcheck import registry; from holdcheck.settings import Settings\n"
         "models = registry.load(Settings.load())\n"
-        "print([info.name for info in models.infos], models.degraded, models.ready, models.error_reason, sep='|')"
+        "names = [info.name for info in models.infos]\n"
+        "print(names, models.degraded, models.ready, models.error_reason, sep='|')"
     )
     done = as_nobody(shared_path, sys.executable, "-c", code, MODELS_DIR=str(models), **asked)
     assert done.returncode == 0, done.stderr
