@@ -213,5 +213,6 @@ def prepared(models_dir: Path) -> list[Path]:
 
     One that another replaced, or that is not finished yet, has a dot in its name and is none.
     """
-    found = (path.parent for path in models_dir.glob(f"*/*/{MANIFEST_NAME}"))
-    return sorted(folder for folder in found if "." not in folder.name)
+    # Not by a pattern for the manifest, which leaves out folders that it may not look into.
+    found = (folder for folder in models_dir.glob("*/*") if "." not in folder.name)
+    return sorted(folder for folder in found if is_there(folder / MANIFEST_NAME))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from holdcheck.doctor import configuration, disk, machine, models, network, room
-from holdcheck.doctor.finding import Finding, table, verdict
+from holdcheck.doctor.finding import Finding, looked, table, verdict
 
 
 def run(say: Callable[[str], None], *, as_json: bool) -> int:
@@ -35,7 +35,7 @@ def examine() -> list[Finding]:
         *found,
         memory,
         device,
-        *models.examine(settings, loads=loads, running=service.models),
+        *looked("models", lambda: models.examine(settings, loads=loads, running=service.models)),
         *disk.examine(settings),
         service.finding,
         *network.access(settings),

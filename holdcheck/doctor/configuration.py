@@ -6,6 +6,7 @@ The service is asked as a program, because this package never imports it.
 import difflib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from holdcheck.doctor.finding import Finding
+from holdcheck.doctor.finding import Finding, looked
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
 
@@ -56,12 +57,15 @@ def examine() -> tuple[Configuration | None, list[Finding]]:
             known |= {name.upper() for name in told}
             service = _service(told)
     except SettingsError as error:
-        return None, [
-            Finding("settings", text, "problem", "set it, or take it out, in the environment or in .env")
-            for text in str(error).split("; ")
-        ]
-    slips = _slips(known)
+        return None, [Finding("settings", text, "problem", _remedy(text)) for text in str(error).split("; ")]
+    slips = looked("settings", lambda: _slips(known))
     return Configuration(library, service), slips or [Finding("settings", "every value makes sense")]
+
+
+def _remedy(text: str) -> str:
+    if text.startswith(".env: cannot be read"):
+        return f"chown {os.getuid()} .env, or start this where the service starts"
+    return "set it, or take it out, in the environment or in .env"
 
 
 def _ask_service() -> dict[str, object]:

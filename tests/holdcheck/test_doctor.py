@@ -22,7 +22,7 @@ from holdcheck.settings import BUNDLED_MODELS, Settings
 from tests.backend.disks import small_disk
 from tests.backend.server import ROOT, Server, environment, start
 from tests.cgroup import MemoryCgroup, memory_limit
-from tests.holdcheck.test_registry import HOLDCLIP, with_a_bit_changed
+from tests.holdcheck.test_registry import HOLDCLIP, as_another_user, kept_by_its_owner, with_a_bit_changed
 
 FAKES = {"YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "ALLOW_DUMMY": "1"}
 Told = dict[str, Any]
@@ -116,6 +116,50 @@ def test_an_image_may_lack_what_runtime_torch_alone_reads(tmp_path: Path) -> Non
     assert ill(models_examined(tmp_path, loads=False)) == []
     (problem,) = ill(models_examined(tmp_path, loads=False, runtime="torch"))
     assert "weights.safetensors is missing" in problem.text
+
+
+def test_what_may_not_be_read_is_a_finding_each_and_not_the_end(tmp_path: Path) -> None:
+    for kind, name in (("clip", "vit-b-32"), ("yolo", "mine")):
+        shutil.copytree(HOLDCLIP, tmp_path / "models" / kind / name)
+    kept_by_its_owner(tmp_path / "models" / "clip" / "vit-b-32" / "model.ort")
+    kept_by_its_owner(tmp_path / "models" / "yolo" / "mine")
+    closed = tmp_path / "closed"
+    (closed / "data").mkdir(parents=True)
+    kept_by_its_owner(closed)
+    command = (sys.executable, "-m", "holdcheck", "doctor", "--json")
+    done = as_another_user(tmp_path, *command, PORT="0", DATA_DIR=str(closed / "data"))
+    assert done.stderr == ""
+    told = [finding for finding in json.loads(done.stdout)["findings"] if finding["level"] != "ok"]
+    stepped_down, other, data = (
+        finding["text"] for finding in told if finding["about"] in ("models", "disk")
+    )
+    assert "vit-b-32/model.ort cannot be read by user 0" in stepped_down
+    assert "The bundled holdclip answers" in stepped_down
+    assert "yolo/mine/manifest.json cannot be read" in other
+    assert f"{closed / 'data'}: Permission denied" in data
+    assert done.returncode == 1
+
+
+def test_settings_that_may_not_be_read_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=0\n")
+    kept_by_its_owner(tmp_path / ".env")
+    done = as_another_user(tmp_path, sys.executable, "-m", "holdcheck", "doctor", "--json")
+    (problem,) = (each for each in json.loads(done.stdout)["findings"] if each["level"] != "ok")
+    assert problem["text"] == ".env: cannot be read by user 0: Permission denied"
+    assert problem["remedy"].startswith("chown 0 .env")
+    served = as_another_user(tmp_path, sys.executable, "-m", "backend")
+    assert served.stderr == "holdcheck: .env: cannot be read by user 0: Permission denied\n"
+
+
+def test_a_folder_of_models_that_may_not_be_entered_is_said_beside_a_running_service(tmp_path: Path) -> None:
+    (tmp_path / "models" / "clip").mkdir(parents=True)
+    kept_by_its_owner(tmp_path / "models" / "clip")
+    code = (
+        "import sys; from pathlib import Path; from tests.holdcheck.test_doctor import ill, models_examined\n"
+        "print([found.text for found in ill(models_examined(Path.cwd(), loads=False))])"
+    )
+    done = as_another_user(tmp_path, sys.executable, "-c", code)
+    assert "models/clip cannot be read by user 0: Permission denied" in done.stdout, done.stderr
 
 
 def models_examined(folder: Path, *, loads: bool = True, **settings: str) -> list[Finding]:
