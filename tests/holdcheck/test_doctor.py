@@ -3,11 +3,14 @@
 import dataclasses
 import http.server
 import json
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,6 +206,48 @@ def test_too_little_memory_is_said_and_not_died_of(tmp_path: Path) -> None:
     assert not any("finds holds" in finding["text"] for finding in answer["findings"])  # it loaded none
 
 
+def test_the_kernel_takes_it_before_the_service_beside_which_it_looks(tmp_path: Path) -> None:
+    """As `docker exec` starts it: in the service's own group, where little is left."""
+    service_like = "held = b'x' * (76 << 20); print('held', flush=True); input()"
+    with memory_limit(90, cold=False) as group:
+        command = group.command(sys.executable, "-c", service_like)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+            assert service.stdout is not None
+            assert service.stdout.readline() == b"held\n"
+            looking = subprocess.run(
+                group.command(sys.executable, "-m", "holdcheck", "doctor"),
+                env=environment({"PORT": "0"}),
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert group.usage().oom_kills > 0
+            assert service.poll() is None
+            service.communicate(b"\n", timeout=10)
+    assert service.returncode == 0
+    assert looking.returncode == -signal.SIGKILL or "was killed" in looking.stdout
+
+
+def test_what_it_starts_goes_first_as_well(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from holdcheck import doctor; from holdcheck.doctor import configuration\n"
+        "import subprocess\n"
+        "configuration.examine = lambda: subprocess.run(['cat', '/proc/self/oom_score_adj']) and exit()\n"
+        "doctor.run(print, as_json=False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment({}),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == b"1000\n"
+
+
 @pytest.mark.parametrize(
     ("mib", "settings", "level", "remedy"),
     [
@@ -332,6 +377,34 @@ def test_beside_a_service_that_runs_nothing_is_loaded(tmp_path: Path, server: Se
     told = [finding["text"] for finding in answer["findings"] if finding["about"] == "models"]
     assert told[:2] == ["fake (none) answers in the service that runs here"] * 2
     assert not any("finds holds" in text for text in told)
+
+
+def test_looking_beside_a_service_costs_little(tmp_path: Path, server: Server) -> None:
+    command = [sys.executable, "-m", "holdcheck", "doctor"]
+    settings = {"PORT": server.url.rpartition(":")[2], "TRUSTED_HOSTS": "127.0.0.1"}
+    most = 0.0
+    with subprocess.Popen(
+        command, env=environment(settings), cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as looking:
+        deadline = time.monotonic() + 60
+        while looking.poll() is None and time.monotonic() < deadline:
+            started = _read(f"/proc/{looking.pid}/task/{looking.pid}/children").split()
+            most = max(most, sum(map(_anonymous_mib, [str(looking.pid), *started])))
+            time.sleep(0.002)
+    assert looking.returncode == 0
+    print(f"doctor and what it starts: {most:.0f} MiB of anonymous memory at most")
+    assert 15 < most < 40
+
+
+def _anonymous_mib(pid: str) -> float:
+    return int((re.search(r"RssAnon:\s+(\d+)", _read(f"/proc/{pid}/status")) or [0, 0])[1]) / 1024
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 @pytest.mark.parametrize("host", ["198.51.100.7", "no-such-host.invalid", "a..b"])
