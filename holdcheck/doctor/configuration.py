@@ -75,7 +75,7 @@ def _remedy(text: str) -> str:
 
 def _ask_service() -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, "-m", "backend", "--settings"],
+        [sys.executable, *_isolation(), "-m", "backend", "--settings"],
         capture_output=True,
         text=True,
         timeout=_PATIENCE_S,
@@ -88,6 +88,13 @@ def _ask_service() -> dict[str, object]:
         raise SettingsError(lines[-1].removeprefix("holdcheck: "))
     told: dict[str, object] = json.loads(done.stdout)
     return told
+
+
+def _isolation() -> list[str]:
+    """As this Python was told to keep out of the working directory, which `-m` would run code from."""
+    if sys.flags.isolated:
+        return ["-I"]
+    return ["-P"] if sys.flags.safe_path else []
 
 
 def _service(told: dict[str, object]) -> Service:
