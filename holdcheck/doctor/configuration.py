@@ -74,7 +74,7 @@ def _remedy(text: str) -> str:
 
 
 def _ask_service() -> dict[str, object]:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this Python, on the module beside this package
         [sys.executable, *_isolation(), "-m", "backend", "--settings"],
         capture_output=True,
         text=True,

@@ -327,9 +327,7 @@ def test_a_slip_in_the_env_file_is_found(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("isolation", ["-I", "-P"])
-def test_told_to_keep_out_of_the_folder_it_is_in_it_runs_no_code_there(
-    tmp_path: Path, isolation: str
-) -> None:
+def test_told_to_keep_out_of_the_folder_it_runs_no_code_there(tmp_path: Path, isolation: str) -> None:
     (tmp_path / "backend.py").write_text("raise SystemExit('this lay in the working directory')")
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from holdcheck.cli import main; main(['doctor'])"
     done = subprocess.run(
