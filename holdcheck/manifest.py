@@ -11,6 +11,8 @@ from holdcheck.errors import ModelCorrupt, ModelNotPrepared, ModelTampered
 from holdcheck.settings import BUNDLED_MODELS
 
 MANIFEST_NAME = "manifest.json"
+CHECKPOINT_SUFFIXES = frozenset({".pt", ".pth", ".bin", ".safetensors", ".npz"})
+"""What tells a checkpoint's file from one of open_clip's pretrained tags."""
 
 
 class _Strict(BaseModel):
@@ -206,6 +208,18 @@ def slug(name: str) -> str:
     """A model's folder name: `ViT-B/32` -> `vit-b-32`, `/x/Weights.pt` -> `weights`."""
     stem = Path(name).stem if name.endswith((".pt", ".safetensors", ".bin", ".onnx")) else name
     return "-".join("".join(c if c.isalnum() else " " for c in stem.lower()).split())
+
+
+def clip_name(name: str) -> str:
+    """What CLIP_MODEL may ask for it by: `ViT-B/32:/x/weights.pt` is a ViT-B/32, whatever file it came from, and
+    open_clip's `NAME:PRETRAINED` keeps its own name."""
+    base, _, rest = name.partition(":")
+    return base if base and Path(rest).suffix in CHECKPOINT_SUFFIXES else name
+
+
+def clip_slug(name: str) -> str:
+    """A CLIP's folder name: `ViT-B/32` and `ViT-B/32:weights.pt` -> `vit-b-32`."""
+    return slug(clip_name(name))
 
 
 def prepared(models_dir: Path) -> list[Path]:

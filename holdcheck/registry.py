@@ -14,7 +14,7 @@ from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
 from holdcheck.detector import Detector, FakeDetector
 from holdcheck.device import Device
 from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared, ModelTampered
-from holdcheck.manifest import MANIFEST_NAME, Manifest, is_there, slug, unreadable
+from holdcheck.manifest import MANIFEST_NAME, Manifest, clip_slug, is_there, slug, unreadable
 from holdcheck.result import ComponentStatus
 from holdcheck.runtime import mapping
 from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, DEFAULT_CLIP, Settings
@@ -178,7 +178,8 @@ def _artefact(settings: Settings, kind: str, name: str) -> Path:
 
     The latter lies below the bundled models, where no volume hides it or outlives it.
     """
-    prepared, built_in = (folder / kind / slug(name) for folder in (settings.models_dir, BUNDLED_MODELS))
+    place = Path(kind, clip_slug(name) if kind == "clip" else slug(name))
+    prepared, built_in = (folder / place for folder in (settings.models_dir, BUNDLED_MODELS))
     only_built_in = is_there(built_in / MANIFEST_NAME) and not is_there(prepared / MANIFEST_NAME)
     return built_in if only_built_in else prepared
 

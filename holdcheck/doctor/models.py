@@ -14,9 +14,9 @@ from holdcheck.manifest import (
     FileRecord,
     Manifest,
     checked_file,
+    clip_slug,
     is_there,
     prepared,
-    slug,
     unreadable,
 )
 from holdcheck.settings import BUNDLED_MODELS, Settings
@@ -106,7 +106,7 @@ def _answers(does: str, name: str, precision: str, why: str = "") -> Finding:
 
 def _why(name: str, settings: Settings) -> str:
     wanted = settings.clip_model
-    if slug(name) == slug(wanted):
+    if clip_slug(name) == clip_slug(wanted):
         return f": CLIP_MODEL={wanted}"
     return f" until CLIP_MODEL={wanted} is prepared (make models)"
 
