@@ -211,7 +211,7 @@ def slug(name: str) -> str:
 
 
 def clip_name(name: str) -> str:
-    """What CLIP_MODEL may ask for it by: `ViT-B/32:/x/weights.pt` is a ViT-B/32, whatever file it came from, and
+    """What CLIP_MODEL may ask for it by: `ViT-B/32:/x/weights.pt` is a ViT-B/32, whatever file it came from;
     open_clip's `NAME:PRETRAINED` keeps its own name."""
     base, _, rest = name.partition(":")
     return base if base and Path(rest).suffix in CHECKPOINT_SUFFIXES else name

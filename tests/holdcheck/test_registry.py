@@ -268,5 +268,7 @@ def test_what_an_image_was_built_with_answers_until_another_of_its_name_is_prepa
     monkeypatch.setattr(registry, "BUNDLED_MODELS", built_in)
     asked = settings(volume, clip_model="ViT-B/16")
     assert not registry.load(asked).degraded
+    made_from_a_file = settings(volume, clip_model="ViT-B/16:/somewhere/weights.pt")
+    assert not registry.load(made_from_a_file).degraded
     without_model(HOLDCLIP, volume / "clip" / "vit-b-16")
     assert str(volume) in (registry.load(asked).error_reason or "")
