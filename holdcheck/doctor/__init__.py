@@ -39,7 +39,7 @@ def examine() -> list[Finding]:
     if settings is None:
         return [*found, *network.proxies()]
     service = network.port(settings)
-    memory = room.examine(settings, in_use=service.models is not None)
+    memory = room.examine(settings, in_use=service.models is not None, service_limit_mb=service.limit_mb)
     device = machine.device(settings)
     # What does not fit would be killed, and this with it.
     loads = "problem" not in (memory.level, device.level)

@@ -25,6 +25,8 @@ class Port:
     finding: Finding
     models: tuple[str, ...] | None = None
     """What answers in the service where it is that which has the port; else None."""
+    limit_mb: float | None = None
+    """What that service is allowed, by its own account; else None."""
 
 
 def port(configuration: Configuration) -> Port:
@@ -75,13 +77,14 @@ def _taken(service: Service, where: str) -> Port:
         text = f"{where}: holdcheck {health['version']} answers there, {health['status']}"
         reason = health["error_reason"]
         models = tuple(f"{model['name']} ({model['precision']})" for model in health["models"])
+        limit_mb = float(health["memory"]["limit_mb"])
     except (OSError, ValueError, KeyError, TypeError):
         text = f"{where} is taken by something else"
         remedy = f"PORT={service.port + 1 if service.port < 65535 else 8000}, or end what has it (ss -ltnp)"
         return Port(Finding("port", text, "problem", remedy))
     if reason:
-        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), models)
-    return Port(Finding("port", text), models)
+        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), models, limit_mb)
+    return Port(Finding("port", text), models, limit_mb)
 
 
 def access(configuration: Configuration) -> list[Finding]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from holdcheck.doctor import configuration, disk, machine, models, network
+from holdcheck.doctor import configuration, disk, machine, models, network, room
 from holdcheck.doctor.configuration import Configuration, Service
 from holdcheck.doctor.finding import Finding, table, verdict
 from holdcheck.settings import BUNDLED_MODELS, Settings
@@ -279,6 +280,15 @@ def test_memory_is_held_against_what_the_settings_need(
     assert (remedy or "None") in changed
 
 
+def test_beside_a_service_its_own_limit_counts_and_not_that_of_this_process(tmp_path: Path) -> None:
+    tight = room.examine(configured(tmp_path), in_use=True, service_limit_mb=120)
+    assert tight.level == "problem"
+    assert tight.text.startswith("120 MiB allowed by the service's cgroup, of the host's")
+    assert tight.remedy is not None
+    assert tight.remedy.startswith("allow 157 MiB or more")
+    assert room.examine(configured(tmp_path), in_use=True, service_limit_mb=512).level == "ok"
+
+
 def test_a_gpu_that_is_not_there_is_a_problem() -> None:
     finding = machine.device(Configuration(Settings.model_validate({"device": "cuda"}), None))
     assert finding.level == "problem"
@@ -384,6 +394,8 @@ def test_a_port_that_the_service_has_is_well(tmp_path: Path, server: Server, hos
     number = int(server.url.rpartition(":")[2])
     port = network.port(configured(tmp_path, host=host, port=number, trusted_hosts=("*.example.org",)))
     assert port.models == ("fake (none)", "fake (none)")
+    with urllib.request.urlopen(f"{server.url}/api/health") as answer:
+        assert port.limit_mb == json.load(answer)["memory"]["limit_mb"]
     assert port.finding.level == "warning"  # its models are fakes
     assert "holdcheck" in port.finding.text
     assert "A fake answers for YOLO_WEIGHTS=fake" in port.finding.text
