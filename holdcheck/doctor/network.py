@@ -7,6 +7,7 @@ import os
 import socket
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from holdcheck.doctor.configuration import Configuration, Service
@@ -16,6 +17,8 @@ _PATIENCE_S = 3
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _FOR_THIS_MACHINE = ("127.0.0.1", "localhost")
 _PRIVILEGED = 1024
+_CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""What Docker and Podman leave in every container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,7 @@ def access(configuration: Configuration) -> list[Finding]:
     found = []
     local = _is_loopback(service.host)
     if not local and not service.has_keys:
-        text = f"HOST={service.host} without API_KEYS: who reaches the port may use it"
-        found.append(Finding("access", text, "warning", "API_KEYS=$(openssl rand -hex 24)"))
+        found.append(_open_to_all(service.host))
     if local and service.trusted_proxies and not any(map(_is_loopback, service.trusted_proxies)):
         text = f"HOST={service.host} is reached from this machine alone, and TRUSTED_PROXIES are others"
         found.append(Finding("access", text, "warning", "TRUSTED_PROXIES=127.0.0.1, or another HOST"))
@@ -108,6 +110,17 @@ def access(configuration: Configuration) -> list[Finding]:
         found.append(Finding("access", text, "warning", "127.0.0.1 in TRUSTED_HOSTS"))
     keys = "with keys" if service.has_keys else "without keys, from this machine alone"
     return found or [Finding("access", f"HOST={service.host}, {keys}")]
+
+
+def _open_to_all(host: str) -> Finding:
+    text, remedy = f"HOST={host} without API_KEYS", "API_KEYS=$(openssl rand -hex 24)"
+    if any(mark.exists() for mark in _CONTAINER_MARKS):
+        # It has to listen everywhere to be reached at all; from in here nobody sees who that is.
+        text = f"{text}: whom it is open to is decided where the container's port is published"
+        remedy = f"nothing where that is 127.0.0.1 alone, as in docker-compose.yml; else {remedy}"
+    else:
+        text = f"{text}: who reaches the port may use it"
+    return Finding("access", text, "warning", remedy)
 
 
 def _is_loopback(host: str) -> bool:

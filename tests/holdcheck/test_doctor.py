@@ -491,10 +491,34 @@ def test_a_disk_with_too_little_room_is_said(tmp_path: Path) -> None:
         ({"trusted_hosts": ("wall.example.org", "127.0.0.1")}, None),
     ],
 )
-def test_who_gets_in(tmp_path: Path, service: dict[str, Any], remedy: str | None) -> None:
+def test_who_gets_in(
+    tmp_path: Path, service: dict[str, Any], remedy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "_CONTAINER_MARKS", ())
     (finding,) = network.access(configured(tmp_path, **service))
     assert finding.remedy == remedy
     assert finding.level == ("warning" if remedy else "ok")
+
+
+@pytest.mark.parametrize("in_container", [True, False])
+def test_in_a_container_who_gets_in_is_decided_where_the_port_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_container: bool
+) -> None:
+    mark = tmp_path / ".dockerenv"
+    if in_container:
+        mark.touch()
+    monkeypatch.setattr(network, "_CONTAINER_MARKS", (mark,))
+    (finding,) = network.access(configured(tmp_path, host="0.0.0.0"))
+    assert finding.level == "warning"
+    assert finding.remedy is not None
+    if in_container:
+        assert "where the container's port is published" in finding.text
+        assert finding.remedy.startswith(
+            "nothing where that is 127.0.0.1 alone, as in docker-compose.yml; else"
+        )
+    else:
+        assert finding.text.endswith("who reaches the port may use it")
+        assert finding.remedy.startswith("API_KEYS=")
 
 
 @pytest.mark.parametrize(
