@@ -41,8 +41,6 @@ def examine(
     else:
         answering = _answering(settings) if loads else []
     told = " ".join(finding.text for finding in answering)
-    # One that answers has ended the start already; another waits for the day that somebody chooses it.
-    level: Level = "warning" if loads else "problem"
     ill: list[ModelError] = []
     good = 0
     for folder in _folders(settings):
@@ -50,7 +48,15 @@ def examine(
             good += _checked(folder, torch=settings.runtime == "torch", ill=ill)
         except ModelError as error:
             ill.append(error)
-    found = [Finding("models", text, level, remedy) for text, remedy in map(_parted, ill) if text not in told]
+    found = []
+    for wrong in ill:
+        text, remedy = _parted(wrong)
+        # One that answers has ended the start already; another waits for the day that somebody chooses it.
+        # What is no longer there, or cannot be read, a service that answers does without.
+        harmless = loads or (running is not None and not isinstance(wrong, ModelTampered))
+        level: Level = "warning" if harmless else "problem"
+        if text not in told:
+            found.append(Finding("models", text, level, remedy))
     closed = [] if loads else _closed(settings.models_dir)
     return [
         *answering,

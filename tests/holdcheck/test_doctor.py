@@ -120,6 +120,10 @@ def test_an_image_may_lack_what_runtime_torch_alone_reads(tmp_path: Path) -> Non
     assert ill(models_examined(tmp_path, loads=False)) == []
     (problem,) = ill(models_examined(tmp_path, loads=False, runtime="torch"))
     assert "weights.safetensors is missing" in problem.text
+    assert problem.level == "problem"
+    library = Settings.model_validate({"models_dir": tmp_path / "models", "runtime": "torch"})
+    (warning,) = ill(models.examine(Configuration(library, None), running=("another", "answers")))
+    assert (warning.text, warning.level) == (problem.text, "warning")
 
 
 def test_what_may_not_be_read_is_a_finding_each_and_not_the_end(tmp_path: Path) -> None:
