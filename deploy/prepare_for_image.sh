@@ -14,18 +14,4 @@ if ! python -m holdcheck prepare --clip "$PREPARE_CLIP${CLIP_CHECKPOINT:+:$CLIP_
     "CLIP_CHECKPOINT=weights/FILE" >&2
   exit 1
 fi
-# An artefact made from a file is named after the file, and CLIP_MODEL will ask for the CLIP.
-if [ "$CLIP_CHECKPOINT" ]; then
-  python - "$PREPARE_CLIP" <<'END'
-import sys
-from pathlib import Path
-
-from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
-
-folder = next(Path("/prepared/clip").glob(f"*/{MANIFEST_NAME}")).parent
-manifest = Manifest.read(folder).model_copy(update={"name": sys.argv[1]})
-(folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n")
-folder.rename(folder.with_name(slug(manifest.name)))
-END
-fi
 rm -rf /prepared/checkpoints

@@ -6,20 +6,24 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from holdcheck import export_corrections
 from holdcheck.errors import HoldcheckError
-from holdcheck.evaluate import command as evaluate_command
-from holdcheck.result import Result
-from holdcheck.settings import Settings
+
+if TYPE_CHECKING:
+    from holdcheck.result import Result
+    from holdcheck.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. What is wrong is said in one line on stderr."""
-    parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser(words[0] if words else "").parse_args(words)
     try:
         if parsed.command == _doctor:  # before the settings are read: they may be what is wrong
             return _doctor(parsed)
+        from holdcheck.settings import Settings
+
         return int(parsed.command(parsed, Settings.load()))
     except HoldcheckError as error:
         print(f"holdcheck: {error}", file=sys.stderr)
@@ -31,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+# Imports stay inside the commands: `--help` and a typing mistake should not wait for onnxruntime, and doctor
+# may run beside a service that has left little memory: pydantic takes 15 MiB.
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Of all commands; the chosen one alone with what its own module adds to it."""
     parser = argparse.ArgumentParser(prog="holdcheck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -71,14 +80,20 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate", help="measure the models on a labelled data set, through the code that serves"
     )
-    evaluate_command.add_arguments(evaluate)
-    evaluate.set_defaults(command=evaluate_command.run)
+    if chosen == "evaluate":
+        from holdcheck.evaluate import command
+
+        command.add_arguments(evaluate)
+        evaluate.set_defaults(command=command.run)
 
     export = commands.add_parser(
         "export-corrections", help="write what climbers put right and shared as a set to train on"
     )
-    export_corrections.add_arguments(export)
-    export.set_defaults(command=_export_corrections)
+    if chosen == "export-corrections":
+        from holdcheck import export_corrections
+
+        export_corrections.add_arguments(export)
+        export.set_defaults(command=_export_corrections)
 
     doctor = commands.add_parser("doctor", help="look at the set-up, and say what to change")
     doctor.add_argument("--json", action="store_true", help="one JSON object instead of lines for people")
@@ -86,11 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Imports stay inside the commands: `--help` and a typing mistake should not wait for onnxruntime.
-
-
-def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
+def _analyze(parsed: argparse.Namespace, settings: "Settings") -> int:
     from holdcheck import draw, pipeline, registry
+    from holdcheck.result import Result
 
     if parsed.draw:
         draw.check_target(parsed.draw)  # before a minute's work, not after it
@@ -113,7 +126,7 @@ def _analyze(parsed: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def table(result: Result) -> str:
+def table(result: "Result") -> str:
     """The problems of an answer, a line each."""
     counts = result.statistics
     lines = [f"{counts.holds_kept} of {counts.total_holds} holds, {counts.total_problems} problems"]
@@ -128,7 +141,7 @@ def table(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
+def _prepare(parsed: argparse.Namespace, settings: "Settings") -> int:
     from holdcheck import prepare
 
     if parsed.undo:
@@ -138,7 +151,9 @@ def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _export_corrections(parsed: argparse.Namespace, _settings: Settings) -> int:
+def _export_corrections(parsed: argparse.Namespace, _settings: "Settings") -> int:
+    from holdcheck import export_corrections
+
     return export_corrections.run(parsed, print)
 
 

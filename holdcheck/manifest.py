@@ -1,6 +1,7 @@
 """An artefact's manifest: what a model file is, where it came from, and how to feed it."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +11,8 @@ from holdcheck.errors import ModelCorrupt, ModelNotPrepared, ModelTampered
 from holdcheck.settings import BUNDLED_MODELS
 
 MANIFEST_NAME = "manifest.json"
+CHECKPOINT_SUFFIXES = frozenset({".pt", ".pth", ".bin", ".safetensors", ".npz"})
+"""What tells a checkpoint's file from one of open_clip's pretrained tags."""
 
 
 class _Strict(BaseModel):
@@ -83,13 +86,15 @@ class Manifest(_Strict):
 
         Raises:
             ModelNotPrepared: there is none.
-            ModelCorrupt: it is not a manifest.
+            ModelCorrupt: it is not a manifest, or cannot be read.
         """
         path = folder / MANIFEST_NAME
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise ModelNotPrepared(f"no prepared model in {folder}") from None
+        except OSError as error:
+            raise unreadable(path, error) from None
         except ValidationError as error:
             raise ModelCorrupt(f"{path} is not a manifest of format 1: {error.errors()[0]['msg']}") from None
 
@@ -131,14 +136,42 @@ def checked_file(folder: Path, record: FileRecord) -> Path:
     """The path of a manifest's file, after its sha256 was compared.
 
     Raises:
-        ModelCorrupt: it is missing.
+        ModelCorrupt: it is missing, or cannot be read.
         ModelTampered: it is not the file that the manifest describes.
     """
     path = folder / Path(record.path).name  # a name, never a way out of the folder
-    if not path.is_file():
+    if not is_there(path):
         raise ModelCorrupt(f"{path} is missing; {_remedy(path)}")
     require_sha256(path, record.sha256)
     return path
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something, as far as anybody can tell: what nobody lets us see may be there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def unreadable(path: Path, error: OSError) -> ModelCorrupt:
+    """The error of a file that the system does not let us read: which one, and what to do about it.
+
+    It asks for no more than is needed: the artefact's folder with what is in it, or the one folder above
+    that keeps everybody out.
+    """
+    user = os.getuid()
+    text = f"{path} cannot be read by user {user}: {error.strerror or error}"
+    if not isinstance(error, PermissionError):
+        return ModelCorrupt(f"{text}; {_remedy(path)}")
+    above = [folder for folder in reversed(path.parents) if folder != path.parent]
+    closed = next((folder for folder in above if not os.access(folder, os.X_OK)), None)
+    if closed is not None:
+        return ModelCorrupt(f"{text}; chmod a+rx {closed}, or chown {user} {closed}")
+    return ModelCorrupt(f"{text}; chmod -R a+rX {path.parent}, or chown -R {user} {path.parent}")
 
 
 def require_sha256(path: Path, expected: str) -> None:
@@ -146,8 +179,12 @@ def require_sha256(path: Path, expected: str) -> None:
 
     Raises:
         ModelTampered: it is another one.
+        ModelCorrupt: it cannot be read.
     """
-    found = sha256(path)
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
     if found != expected:
         raise ModelTampered(
             f"{path} is not the file that its manifest describes: its sha256 is {found[:12]}..., "
@@ -173,10 +210,23 @@ def slug(name: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in stem.lower()).split())
 
 
+def clip_name(name: str) -> str:
+    """What CLIP_MODEL may ask for it by: `ViT-B/32:/x/weights.pt` is a ViT-B/32, whatever file it came from;
+    open_clip's `NAME:PRETRAINED` keeps its own name."""
+    base, _, rest = name.partition(":")
+    return base if base and Path(rest).suffix in CHECKPOINT_SUFFIXES else name
+
+
+def clip_slug(name: str) -> str:
+    """A CLIP's folder name: `ViT-B/32` and `ViT-B/32:weights.pt` -> `vit-b-32`."""
+    return slug(clip_name(name))
+
+
 def prepared(models_dir: Path) -> list[Path]:
     """Folders of the artefacts in MODELS_DIR, as KIND/SLUG.
 
     One that another replaced, or that is not finished yet, has a dot in its name and is none.
     """
-    found = (path.parent for path in models_dir.glob(f"*/*/{MANIFEST_NAME}"))
-    return sorted(folder for folder in found if "." not in folder.name)
+    # Not by a pattern for the manifest, which leaves out folders that it may not look into.
+    found = (folder for folder in models_dir.glob("*/*") if "." not in folder.name)
+    return sorted(folder for folder in found if is_there(folder / MANIFEST_NAME))

@@ -14,7 +14,7 @@ from holdcheck.classifier import Classifier, FakeClassifier, ModelInfo
 from holdcheck.detector import Detector, FakeDetector
 from holdcheck.device import Device
 from holdcheck.errors import ModelCorrupt, ModelError, ModelNotPrepared, ModelTampered
-from holdcheck.manifest import MANIFEST_NAME, Manifest, slug
+from holdcheck.manifest import MANIFEST_NAME, Manifest, clip_slug, is_there, slug, unreadable
 from holdcheck.result import ComponentStatus
 from holdcheck.runtime import mapping
 from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS, DEFAULT_CLIP, Settings
@@ -114,6 +114,8 @@ def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str 
         raise
     except ModelError as error:
         return None, str(error)
+    except OSError as error:  # of a library that opens a file by itself
+        return None, str(unreadable(Path(error.filename or name), error))
 
 
 def _load_detector(settings: Settings) -> Detector:
@@ -122,7 +124,7 @@ def _load_detector(settings: Settings) -> Detector:
     folder = _artefact(settings, "yolo", settings.yolo_weights)
     if not settings.yolo_weights:
         folder = _BUNDLED_DETECTOR
-    elif not (folder / MANIFEST_NAME).is_file():
+    elif not is_there(folder / MANIFEST_NAME):
         raise ModelNotPrepared(
             f"YOLO_WEIGHTS={settings.yolo_weights} is not prepared: run "
             f"`python -m holdcheck prepare --yolo {settings.yolo_weights}`, or unset it for the bundled one."
@@ -176,20 +178,21 @@ def _artefact(settings: Settings, kind: str, name: str) -> Path:
 
     The latter lies below the bundled models, where no volume hides it or outlives it.
     """
-    prepared, built_in = (folder / kind / slug(name) for folder in (settings.models_dir, BUNDLED_MODELS))
-    only_built_in = (built_in / MANIFEST_NAME).is_file() and not (prepared / MANIFEST_NAME).is_file()
+    place = Path(kind, clip_slug(name) if kind == "clip" else slug(name))
+    prepared, built_in = (folder / place for folder in (settings.models_dir, BUNDLED_MODELS))
+    only_built_in = is_there(built_in / MANIFEST_NAME) and not is_there(prepared / MANIFEST_NAME)
     return built_in if only_built_in else prepared
 
 
 def _clip_folder(settings: Settings) -> Path:
     """Where CLIP_MODEL's artefact is, or would be."""
     folder = _artefact(settings, "clip", settings.clip_model)
-    is_bundled = settings.clip_model == BUNDLED_CLIP and not (folder / MANIFEST_NAME).is_file()
+    is_bundled = settings.clip_model == BUNDLED_CLIP and not is_there(folder / MANIFEST_NAME)
     return _BUNDLED_CLIP_FOLDER if is_bundled else folder
 
 
 def _is_prepared(settings: Settings) -> bool:
-    return (_clip_folder(settings) / MANIFEST_NAME).is_file()
+    return is_there(_clip_folder(settings) / MANIFEST_NAME)
 
 
 def _load_wanted_classifier(settings: Settings) -> Classifier:

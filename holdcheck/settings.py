@@ -1,5 +1,6 @@
 """The vision library's settings: environment variables, or a `.env` file in the working directory."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
             raise SettingsError("; ".join(_describe(problem) for problem in error.errors())) from None
         except UnicodeDecodeError as error:
             raise SettingsError(f".env: takes UTF-8 text; byte {error.start} of it is none") from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise SettingsError(f".env: cannot be read by user {os.getuid()}: {reason}") from None
 
 
 def _describe(problem: Any) -> str:

@@ -1,23 +1,28 @@
 """The settings: the library's, and what the service says of its own.
 
-The service is asked as a program, because this package never imports it.
+The service is asked as a program, because this package never imports it; and before anything large is
+imported here, so that the two do not take memory beside each other.
 """
 
 import difflib
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dotenv import dotenv_values
-
-from holdcheck.doctor.finding import Finding
+from holdcheck.doctor.finding import Finding, looked
 from holdcheck.errors import SettingsError
-from holdcheck.settings import Settings
+
+if TYPE_CHECKING:
+    from holdcheck.settings import Settings
 
 _PATIENCE_S = 60
+_ASKED = "python -m backend --settings"
 _CLOSE = 0.85
 """How alike two names are of which one is a slip of the other (difflib's ratio)."""
 
@@ -41,42 +46,55 @@ class Service:
 class Configuration:
     """All settings; `service` is None where the library is installed alone."""
 
-    library: Settings
+    library: "Settings"
     service: Service | None
 
 
 def examine() -> tuple[Configuration | None, list[Finding]]:
     """Read them as the service would; None where a value makes no sense."""
-    known = {name.upper() for name in Settings.model_fields}
-    service = None
     try:
+        told = _ask_service() if importlib.util.find_spec("backend") else {}
+        from holdcheck.settings import Settings
+
         library = Settings.load()
-        if importlib.util.find_spec("backend"):
-            told = _ask_service()
-            known |= {name.upper() for name in told}
-            service = _service(told)
     except SettingsError as error:
-        return None, [
-            Finding("settings", text, "problem", "set it, or take it out, in the environment or in .env")
-            for text in str(error).split("; ")
-        ]
-    slips = _slips(known)
+        return None, [Finding("settings", text, "problem", _remedy(text)) for text in str(error).split("; ")]
+    known = {name.upper() for name in (*Settings.model_fields, *told)}
+    service = _service(told) if told else None
+    slips = looked("settings", lambda: _slips(known))
     return Configuration(library, service), slips or [Finding("settings", "every value makes sense")]
 
 
+def _remedy(text: str) -> str:
+    if text.startswith(_ASKED):
+        return "stop what else runs here, or allow more (mem_limit, MemoryMax=)"
+    if text.startswith(".env: cannot be read"):
+        return f"chown {os.getuid()} .env, or start this where the service starts"
+    return "set it, or take it out, in the environment or in .env"
+
+
 def _ask_service() -> dict[str, object]:
-    done = subprocess.run(
-        [sys.executable, "-m", "backend", "--settings"],
+    done = subprocess.run(  # noqa: S603 - this Python, on the module beside this package
+        [sys.executable, *_isolation(), "-m", "backend", "--settings"],
         capture_output=True,
         text=True,
         timeout=_PATIENCE_S,
         check=False,
     )
+    if done.returncode == -signal.SIGKILL:
+        raise SettingsError(f"{_ASKED} was killed: there is too little memory left here to look around in")
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["python -m backend --settings does not answer"]
+        lines = done.stderr.strip().splitlines() or [f"{_ASKED} does not answer"]
         raise SettingsError(lines[-1].removeprefix("holdcheck: "))
     told: dict[str, object] = json.loads(done.stdout)
     return told
+
+
+def _isolation() -> list[str]:
+    """As this Python was told to keep out of the working directory, which `-m` would run code from."""
+    if sys.flags.isolated:
+        return ["-I"]
+    return ["-P"] if sys.flags.safe_path else []
 
 
 def _service(told: dict[str, object]) -> Service:
@@ -100,6 +118,8 @@ def _names(listed: object) -> tuple[str, ...]:
 
 def _slips(known: set[str]) -> list[Finding]:
     """Names in .env that are none of ours, and nearly are: such a line does nothing, and says nothing."""
+    from dotenv import dotenv_values
+
     found = []
     for name in dotenv_values(".env", interpolate=False):
         meant = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_CLOSE)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from holdcheck.doctor.configuration import Configuration, Service
-from holdcheck.doctor.finding import Finding
+from holdcheck.doctor.finding import Finding, looked
 
 _MIB = 2**20
 _PREPARED_MIB = 500
@@ -15,8 +15,10 @@ _PREPARED_MIB = 500
 
 def examine(configuration: Configuration) -> list[Finding]:
     """MODELS_DIR, and where there is a service its DATA_DIR."""
-    found = [_models(configuration.library.models_dir)]
-    return [*found, _data(configuration.service)] if configuration.service else found
+    models_dir, service = configuration.library.models_dir, configuration.service
+    # Without its own models the service does its work with the bundled ones.
+    found = looked("disk", lambda: [_models(models_dir)], "warning")
+    return [*found, *looked("disk", lambda: [_data(service)])] if service else found
 
 
 def _models(folder: Path) -> Finding:

@@ -1,7 +1,8 @@
 """What was looked at, how it stands, and what to change."""
 
+import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,15 @@ class Finding:
     level: Level = "ok"
     remedy: str | None = None
     """The setting or the command to change; None where all is well."""
+
+
+def looked(about: str, check: Callable[[], list[Finding]], level: Level = "problem") -> list[Finding]:
+    """What one check finds; what the system does not let it see is a finding of that level, too."""
+    try:
+        return check()
+    except OSError as error:
+        text = f"{error.filename or about}: {error.strerror or error}"
+        return [Finding(about, text, level, f"let user {os.getuid()} in (ls -ld, chmod, chown)")]
 
 
 def table(findings: Sequence[Finding]) -> str:

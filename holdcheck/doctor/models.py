@@ -1,7 +1,8 @@
 """The models: which answer, and whether each file is what its manifest says."""
 
+import errno
 import logging
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 from holdcheck.doctor.configuration import Configuration
@@ -13,8 +14,10 @@ from holdcheck.manifest import (
     FileRecord,
     Manifest,
     checked_file,
+    clip_slug,
+    is_there,
     prepared,
-    slug,
+    unreadable,
 )
 from holdcheck.settings import BUNDLED_MODELS, Settings
 
@@ -38,18 +41,38 @@ def examine(
     else:
         answering = _answering(settings) if loads else []
     told = " ".join(finding.text for finding in answering)
-    # One that answers has ended the start already; another waits for the day that somebody chooses it.
-    level: Level = "warning" if loads else "problem"
-    changed, good = [], 0
-    for folder, record in _files(settings):
+    ill: list[ModelError] = []
+    good = 0
+    for folder in _folders(settings):
         try:
-            checked_file(folder, record)
-            good += 1
+            good += _checked(folder, torch=settings.runtime == "torch", ill=ill)
         except ModelError as error:
-            text, remedy = _parted(error)
-            if text not in told:
-                changed.append(Finding("models", text, level, remedy))
-    return [*answering, *changed, Finding("models", f"{good} files have the checksums of their manifests")]
+            ill.append(error)
+    found = []
+    for wrong in ill:
+        text, remedy = _parted(wrong)
+        # One that answers has ended the start already; another waits for the day that somebody chooses it.
+        # What is no longer there, or cannot be read, a service that answers does without.
+        harmless = loads or (running is not None and not isinstance(wrong, ModelTampered))
+        level: Level = "warning" if harmless else "problem"
+        if text not in told:
+            found.append(Finding("models", text, level, remedy))
+    closed = [] if loads else _closed(settings.models_dir)
+    return [
+        *answering,
+        *closed,
+        *found,
+        Finding("models", f"{good} files have the checksums of their manifests"),
+    ]
+
+
+def _closed(models_dir: Path) -> list[Finding]:
+    """Which folders of prepared models cannot be looked into, so that nobody can tell what they hold."""
+    for folder in (models_dir, models_dir / "clip", models_dir / "yolo"):
+        if is_there(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            error = unreadable(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+            return [Finding("models", _parted(error)[0], "warning", f"chmod a+rx {folder}")]
+    return []
 
 
 def _answering(settings: Settings) -> list[Finding]:
@@ -89,7 +112,7 @@ def _answers(does: str, name: str, precision: str, why: str = "") -> Finding:
 
 def _why(name: str, settings: Settings) -> str:
     wanted = settings.clip_model
-    if slug(name) == slug(wanted):
+    if clip_slug(name) == clip_slug(wanted):
         return f": CLIP_MODEL={wanted}"
     return f" until CLIP_MODEL={wanted} is prepared (make models)"
 
@@ -99,27 +122,40 @@ def _parted(error: ModelError) -> tuple[str, str | None]:
     return (text, remedy) if text else (remedy, None)
 
 
-def _files(settings: Settings) -> Iterator[tuple[Path, FileRecord]]:
-    """Every file that a manifest names, the bundled ones first, then what an image was built with."""
+def _folders(settings: Settings) -> list[Path]:
+    """All that have a manifest: the bundled ones first, then what an image was built with."""
     bundled = sorted(manifest.parent for manifest in BUNDLED_MODELS.glob(f"*/{MANIFEST_NAME}"))
-    for folder in (*bundled, *prepared(BUNDLED_MODELS), *prepared(settings.models_dir)):
-        yield from _records(folder, torch=settings.runtime == "torch")
+    return [*bundled, *prepared(BUNDLED_MODELS), *prepared(settings.models_dir)]
 
 
-def _records(folder: Path, *, torch: bool) -> Iterator[tuple[Path, FileRecord]]:
+def _checked(folder: Path, *, torch: bool, ill: list[ModelError]) -> int:
+    """How many of its files are what its manifest says; what is wrong with the others is added to `ill`.
+
+    Raises:
+        ModelError: the manifest says nothing.
+    """
+    good = 0
+    for record in _records(folder, torch=torch):
+        try:
+            checked_file(folder, record)
+            good += 1
+        except ModelError as error:
+            ill.append(error)
+    return good
+
+
+def _records(folder: Path, *, torch: bool) -> list[FileRecord]:
+    """Every file that its manifest names."""
     try:
         manifest = Manifest.read(folder)
-    except ModelError:
+    except ModelError as error:
         try:
-            yield from ((folder, record) for record in FileList.read(folder).files)
+            return list(FileList.read(folder).files)
         except ModelError:
-            return  # the registry says so where it matters
-        return
+            raise error from None
     prompts = manifest.prompts.embeddings if manifest.prompts else None
     # An image leaves out what RUNTIME=torch alone reads: it has no torch.
     weights = manifest.weights
-    if weights is not None and not torch and not (folder / weights.path).exists():
+    if weights is not None and not torch and not is_there(folder / weights.path):
         weights = None
-    for record in (manifest.model, weights, prompts):
-        if record is not None:
-            yield folder, record
+    return [record for record in (manifest.model, weights, prompts) if record is not None]

@@ -7,6 +7,7 @@ import os
 import socket
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from holdcheck.doctor.configuration import Configuration, Service
@@ -16,6 +17,8 @@ _PATIENCE_S = 3
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _FOR_THIS_MACHINE = ("127.0.0.1", "localhost")
 _PRIVILEGED = 1024
+_CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""What Docker and Podman leave in every container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Port:
     finding: Finding
     models: tuple[str, ...] | None = None
     """What answers in the service where it is that which has the port; else None."""
+    limit_mb: float | None = None
+    """What that service is allowed, by its own account; else None."""
 
 
 def port(configuration: Configuration) -> Port:
@@ -75,13 +80,14 @@ def _taken(service: Service, where: str) -> Port:
         text = f"{where}: holdcheck {health['version']} answers there, {health['status']}"
         reason = health["error_reason"]
         models = tuple(f"{model['name']} ({model['precision']})" for model in health["models"])
+        limit_mb = float(health["memory"]["limit_mb"])
     except (OSError, ValueError, KeyError, TypeError):
         text = f"{where} is taken by something else"
         remedy = f"PORT={service.port + 1 if service.port < 65535 else 8000}, or end what has it (ss -ltnp)"
         return Port(Finding("port", text, "problem", remedy))
     if reason:
-        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), models)
-    return Port(Finding("port", text), models)
+        return Port(Finding("port", f"{text}: {reason}", "warning", "its log says more"), models, limit_mb)
+    return Port(Finding("port", text), models, limit_mb)
 
 
 def access(configuration: Configuration) -> list[Finding]:
@@ -92,8 +98,7 @@ def access(configuration: Configuration) -> list[Finding]:
     found = []
     local = _is_loopback(service.host)
     if not local and not service.has_keys:
-        text = f"HOST={service.host} without API_KEYS: who reaches the port may use it"
-        found.append(Finding("access", text, "warning", "API_KEYS=$(openssl rand -hex 24)"))
+        found.append(_open_to_all(service.host))
     if local and service.trusted_proxies and not any(map(_is_loopback, service.trusted_proxies)):
         text = f"HOST={service.host} is reached from this machine alone, and TRUSTED_PROXIES are others"
         found.append(Finding("access", text, "warning", "TRUSTED_PROXIES=127.0.0.1, or another HOST"))
@@ -105,6 +110,17 @@ def access(configuration: Configuration) -> list[Finding]:
         found.append(Finding("access", text, "warning", "127.0.0.1 in TRUSTED_HOSTS"))
     keys = "with keys" if service.has_keys else "without keys, from this machine alone"
     return found or [Finding("access", f"HOST={service.host}, {keys}")]
+
+
+def _open_to_all(host: str) -> Finding:
+    text, remedy = f"HOST={host} without API_KEYS", "API_KEYS=$(openssl rand -hex 24)"
+    if any(mark.exists() for mark in _CONTAINER_MARKS):
+        # It has to listen everywhere to be reached at all; from in here nobody sees who that is.
+        text = f"{text}: whom it is open to is decided where the container's port is published"
+        remedy = f"nothing where that is 127.0.0.1 alone, as in docker-compose.yml; else {remedy}"
+    else:
+        text = f"{text}: who reaches the port may use it"
+    return Finding("access", text, "warning", remedy)
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,21 +19,24 @@ _LEAST = {"yolo_img_size": 320, "clip_batch_size": 1}
 _MIB = 2**20
 
 
-def examine(configuration: Configuration, *, in_use: bool) -> Finding:
+def examine(configuration: Configuration, *, in_use: bool, service_limit_mb: float | None = None) -> Finding:
     """Compare them.
 
     Args:
         in_use: the service itself runs here already, so that what it holds is not somebody else's.
+        service_limit_mb: what it says that it is allowed: this may have been started in another cgroup.
     """
     now = memory.snapshot()
+    limit_mb = now.limit_mb if service_limit_mb is None else service_limit_mb
     needed = _needed_mib(configuration.library)
-    text = f"{_limit(now.limit_mb)}, {_swap()}; the service needs up to {needed:.0f}"
-    if now.limit_mb < needed:
-        return Finding("memory", text, "problem", _remedy(configuration.library, now.limit_mb))
+    group = "a cgroup" if service_limit_mb is None else "the service's cgroup"
+    text = f"{_limit(limit_mb, group)}, {_swap()}; the service needs up to {needed:.0f}"
+    if limit_mb < needed:
+        return Finding("memory", text, "problem", _remedy(configuration.library, limit_mb))
     if now.available_mb < needed and not in_use:
         text = f"{text}, and {now.available_mb:.0f} are free"
         return Finding("memory", text, "problem", "stop what else runs here, or allow more")
-    if now.limit_mb < _MEASURED_MIB:
+    if limit_mb < _MEASURED_MIB:
         text = f"{text}: little is left to keep the models in page cache, and analyses are slower"
         return Finding("memory", text, "warning", f"allow {_MEASURED_MIB:.0f} MiB (mem_limit, MemoryMax=)")
     return Finding("memory", text)
@@ -43,10 +46,10 @@ def _needed_mib(settings: Settings) -> float:
     return _IDLE_MIB + budget.usually_needed_mib(settings, _CROP_SIDE)
 
 
-def _limit(limit_mb: float) -> str:
+def _limit(limit_mb: float, group: str) -> str:
     host_mb = psutil.virtual_memory().total / _MIB
     if limit_mb < host_mb - 1:
-        return f"{limit_mb:.0f} MiB allowed by a cgroup, of the host's {host_mb:.0f}"
+        return f"{limit_mb:.0f} MiB allowed by {group}, of the host's {host_mb:.0f}"
     return f"{host_mb:.0f} MiB, the host's, without a limit"
 
 

@@ -19,7 +19,7 @@ from holdcheck.evaluate.grouping import AnsweredWall, agreement, answer_wall
 from holdcheck.evaluate.labels import Labels, Truth, read_split, truth_on
 from holdcheck.evaluate.matching import Found, Matched, match_all, match_photo
 from holdcheck.evaluate.named_crops import TABLE
-from holdcheck.manifest import MANIFEST_NAME, slug
+from holdcheck.manifest import MANIFEST_NAME, clip_slug
 from holdcheck.registry import Models
 from holdcheck.settings import BUNDLED_CLIP, Settings
 
@@ -136,7 +136,7 @@ def _load(settings: Settings, clip: str | None) -> Models:
     lower = {"yolo_conf": min(LOWEST_CONFIDENCE, settings.yolo_conf)}
     if clip is None:
         return registry.load(settings.model_copy(update=lower))
-    prepared = settings.models_dir / "clip" / slug(clip) / MANIFEST_NAME
+    prepared = settings.models_dir / "clip" / clip_slug(clip) / MANIFEST_NAME
     if not prepared.is_file() and clip != BUNDLED_CLIP:
         raise ModelNotPrepared(
             f"--clip {clip} is not prepared: run `python -m holdcheck prepare --clip {clip}` first"

@@ -1,16 +1,25 @@
-"""How much memory a decode takes, judged from the header; measured in docs/decoding.md."""
+"""How much memory a decode takes, judged from the header; measured in docs/decoding.md.
+
+It imports no decoder: whoever judges a container has not the memory of one to spare.
+"""
 
 import math
 
-from holdcheck.formats.decoder import BAND_PIXELS, halves
 from holdcheck.formats.header import PhotoHeader
 
+BAND_PIXELS = 500_000
+"""In the rows that are averaged at once; in more where fewer rows would not make one."""
 _MIB = 2**20
 _MARGIN = 1.05
 _FIXED_MIB = 7.0
 """Decoders' own tables and buffers and a band of rows."""
 _LIBRARY_MIB = 4.0
 """libheif and its HEVC decoder, loaded with the first HEIC."""
+
+
+def halves(header: PhotoHeader, max_side: int) -> bool:
+    """Whether a WebP is handed over at half its size; OpenCV can do that for opaque ones."""
+    return not header.alpha and max(header.width, header.height) >= 2 * max_side
 
 
 def estimate_decode_mib(header: PhotoHeader, max_side: int) -> float:

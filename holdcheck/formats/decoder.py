@@ -17,13 +17,12 @@ from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlu
 from PIL import _avif as libavif
 
 from holdcheck.formats import excerpt, profile
+from holdcheck.formats.cost import BAND_PIXELS, halves
 from holdcheck.formats.header import PhotoHeader
 
 # The header was checked against MAX_IMAGE_MEGAPIXELS before; Pillow's own global limit would only surprise.
 Image.MAX_IMAGE_PIXELS = None
 
-BAND_PIXELS = 500_000
-"""In the rows that are averaged at once; in more where fewer rows would not make one."""
 _SIZE_TOLERANCE = 1.02
 """A crop in a HEIC or AVIF may round by a row."""
 _BACKDROP = (128, 128, 128)
@@ -111,11 +110,6 @@ def _webp(path: Path, header: PhotoHeader, max_side: int) -> _Reduced:
         (width, height), lambda top, bottom: _from_array(pixels[top:bottom][..., order], mode), max_side
     )
     return replace(reduced, profile=_stored_profile(path, header))
-
-
-def halves(header: PhotoHeader, max_side: int) -> bool:
-    """Whether a WebP is handed over at half its size; OpenCV can do that for opaque ones."""
-    return not header.alpha and max(header.width, header.height) >= 2 * max_side
 
 
 def _stored_profile(path: Path, header: PhotoHeader) -> bytes | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdcheck.errors import PrepareError
-from holdcheck.manifest import Manifest, slug
+from holdcheck.manifest import Manifest, clip_slug, slug
 from holdcheck.prepare.artefact import preparing, previous, undo
 from holdcheck.settings import Settings
 
@@ -53,11 +53,11 @@ def run_undo(
     """
     if clip is None and yolo is None:
         clip = settings.clip_model
-    folders = [
-        settings.models_dir / kind / _folder_name(str(name))
-        for kind, name in (("yolo", yolo), ("clip", clip))
-        if name is not None
-    ]
+    folders = []
+    if yolo is not None:
+        folders.append(settings.models_dir / "yolo" / _folder_name(str(yolo), slug))
+    if clip is not None:
+        folders.append(settings.models_dir / "clip" / _folder_name(clip, clip_slug))
     with preparing(settings.models_dir):
         for folder in folders:
             manifest = undo(folder)
@@ -75,7 +75,7 @@ def prepare_clip(
     _require_packages()
     from holdcheck.prepare import clip
 
-    folder = models_dir / "clip" / _folder_name(name)
+    folder = models_dir / "clip" / _folder_name(name, clip_slug)
     manifest = clip.prepare_clip(
         name, folder, report, downloads=models_dir / "checkpoints", random_weights=random_weights
     )
@@ -90,7 +90,7 @@ def prepare_yolo(
     _require_packages()
     from holdcheck.prepare import yolo
 
-    folder = models_dir / "yolo" / _folder_name(str(weights))
+    folder = models_dir / "yolo" / _folder_name(str(weights), slug)
     manifest = yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
     _tell_what_is_kept(folder, report)
     return manifest
@@ -101,8 +101,8 @@ def _tell_what_is_kept(folder: Path, report: Callable[[str], None]) -> None:
         report("the one before it is kept: `prepare --undo` with the same name brings it back")
 
 
-def _folder_name(name: str) -> str:
-    folder = slug(name)
+def _folder_name(name: str, slug_of: Callable[[str], str]) -> str:
+    folder = slug_of(name)
     if not folder:  # the artefact would take the place of the folder that holds all of them
         raise PrepareError(f"{name!r} has no letter or digit to name an artefact by; give the whole path")
     return folder

@@ -30,7 +30,7 @@ def preparing(models_dir: Path) -> Iterator[None]:
         PrepareError: another one runs, or the folder cannot be written to.
     """
     try:
-        models_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(models_dir)
         lock = (models_dir / _LOCK_NAME).open("w")
     except OSError as error:
         raise _unwritable(models_dir, error) from None
@@ -59,7 +59,7 @@ def written_aside(folder: Path, needed_bytes: int) -> Iterator[Path]:
         PrepareError: too little disk space, or a place that cannot be written to.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         require_space(folder.parent, needed_bytes)
         aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     except OSError as error:
@@ -72,6 +72,15 @@ def written_aside(folder: Path, needed_bytes: int) -> Iterator[Path]:
         raise _unwritable(folder, error) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, that everybody may read whatever the umask: the server often runs as
+    another user. One that is there already keeps its mode: somebody chose it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
 
 
 def previous(folder: Path) -> Path:

@@ -10,11 +10,16 @@ from holdcheck.prepare.download import Remote, checked_url, download, note_of
 from holdcheck.prepare.hub import on_the_hub
 
 
-def fetch(architecture: str, tag: str, folder: Path, report: Callable[[str], None]) -> Path:
+def fetch(
+    architecture: str, tag: str, folder: Path, report: Callable[[str], None], *, asked: str = ""
+) -> Path:
     """Get the checkpoint of one of open_clip's pretrained tags, from where open_clip says that it is.
 
     Safetensors from the hub where there are any (they can be mapped), else the original's address.
     A file that was fetched and checked before is used without asking the network.
+
+    Args:
+        asked: what its user calls the architecture, where that is another name.
 
     Raises:
         PrepareError: no network, no space, or a file that is not what its checksum says.
@@ -37,7 +42,8 @@ def fetch(architecture: str, tag: str, folder: Path, report: Callable[[str], Non
             problem = str(error)
     raise PrepareError(
         f"the {tag} weights of {architecture} cannot be fetched ({problem}). Run this again when the "
-        f"network is there: it goes on where it stopped. Or bring the file: --clip {architecture}:FILE"
+        "network is there: it goes on where it stopped. Or bring the file: "
+        f"--clip {asked or architecture}:FILE"
     )
 
 

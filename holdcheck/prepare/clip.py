@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from holdcheck import memory
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
-from holdcheck.manifest import Cosine, FileRecord, Manifest, Prompts, sha256
+from holdcheck.manifest import Cosine, FileRecord, Manifest, Prompts, clip_name, sha256
 from holdcheck.prepare import prompts, verify
 from holdcheck.prepare.artefact import UNFINISHED, now, record, versions, write_manifest, written_aside
 from holdcheck.prepare.checkpoints import fetch
@@ -80,7 +80,11 @@ def prepare_clip(
     checkpoint = None
     if not random_weights:
         checkpoint = origin.file or fetch(
-            origin.architecture, origin.tag, downloads or folder.parent / "checkpoints", report
+            origin.architecture,
+            origin.tag,
+            downloads or folder.parent / "checkpoints",
+            report,
+            asked=name if "/" in name and ":" not in name else "",
         )
     with (
         written_aside(folder, _NEEDED_BYTES) as aside,
@@ -216,7 +220,7 @@ def _manifest(
     embeddings: FileRecord = record(aside / "prompts.npy")
     return Manifest(
         kind="clip",
-        name=name,
+        name=clip_name(name),
         source=origin.tag or (checkpoint.name if checkpoint else "") if checkpoint else "random",
         licence=_licence(origin, checkpoint),
         source_sha256=sha256(checkpoint) if checkpoint else "",

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import sha256
-from holdcheck.prepare.artefact import require_space
+from holdcheck.prepare.artefact import make_folder, require_space
 
 _ATTEMPTS = 5
 _TIMEOUT_S = 30
@@ -59,7 +59,7 @@ def download(remote: Remote, target: Path, report: Callable[[str], None]) -> Pat
         ConnectionError: the server cannot be reached, or stops answering.
         PrepareError: too little space, or the wrong checksum.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     part = target.with_name(target.name + ".part")
     report(
         f"fetching {target.name} ({remote.size / 2**20:.0f} MiB)"

@@ -17,6 +17,7 @@ from torch.utils.serialization import config as serialization
 
 from holdcheck import memory, torchvision_shim
 from holdcheck.errors import PrepareError
+from holdcheck.manifest import CHECKPOINT_SUFFIXES
 from holdcheck.settings import BUNDLED_CLIP, BUNDLED_MODELS
 
 torchvision_shim.install()
@@ -27,7 +28,6 @@ FOLDER_CONFIG, FOLDER_WEIGHTS = "open_clip_config.json", "open_clip_model.safete
 """What a folder in open_clip's own form holds: open_clip itself loads it as `local-dir:FOLDER`."""
 _LOCAL_DIR = "local-dir:"
 _QUICK_GELU = "-quickgelu"
-_CHECKPOINTS = {".pt", ".pth", ".bin", ".safetensors", ".npz"}
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 """What TorchScript archives keep beside the weights."""
 Triple = tuple[float, float, float]
@@ -61,7 +61,7 @@ def parse(name: str) -> Origin:
         architecture = architecture.removesuffix(_QUICK_GELU) + _QUICK_GELU
     if open_clip.get_model_config(architecture) is None:
         raise PrepareError(f"{name}: open_clip knows no {base}; try ViT-B/32, or NAME:PRETRAINED of its list")
-    if Path(rest).suffix in _CHECKPOINTS:
+    if Path(rest).suffix in CHECKPOINT_SUFFIXES:
         file = Path(rest).expanduser()
         if not file.is_file():
             raise PrepareError(f"{file} does not exist; {name} names it as the checkpoint")

@@ -3,11 +3,15 @@
 import dataclasses
 import http.server
 import json
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from holdcheck.doctor import configuration, disk, machine, models, network
+from holdcheck.doctor import configuration, disk, machine, models, network, room
 from holdcheck.doctor.configuration import Configuration, Service
 from holdcheck.doctor.finding import Finding, table, verdict
 from holdcheck.settings import BUNDLED_MODELS, Settings
 from tests.backend.disks import small_disk
 from tests.backend.server import ROOT, Server, environment, start
 from tests.cgroup import MemoryCgroup, memory_limit
-from tests.holdcheck.test_registry import HOLDCLIP, with_a_bit_changed
+from tests.holdcheck.test_registry import HOLDCLIP, as_another_user, kept_by_its_owner, with_a_bit_changed
 
 FAKES = {"YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "ALLOW_DUMMY": "1"}
 Told = dict[str, Any]
@@ -116,6 +120,54 @@ def test_an_image_may_lack_what_runtime_torch_alone_reads(tmp_path: Path) -> Non
     assert ill(models_examined(tmp_path, loads=False)) == []
     (problem,) = ill(models_examined(tmp_path, loads=False, runtime="torch"))
     assert "weights.safetensors is missing" in problem.text
+    assert problem.level == "problem"
+    library = Settings.model_validate({"models_dir": tmp_path / "models", "runtime": "torch"})
+    (warning,) = ill(models.examine(Configuration(library, None), running=("another", "answers")))
+    assert (warning.text, warning.level) == (problem.text, "warning")
+
+
+def test_what_may_not_be_read_is_a_finding_each_and_not_the_end(tmp_path: Path) -> None:
+    for kind, name in (("clip", "vit-b-32"), ("yolo", "mine")):
+        shutil.copytree(HOLDCLIP, tmp_path / "models" / kind / name)
+    kept_by_its_owner(tmp_path / "models" / "clip" / "vit-b-32" / "model.ort")
+    kept_by_its_owner(tmp_path / "models" / "yolo" / "mine")
+    closed = tmp_path / "closed"
+    (closed / "data").mkdir(parents=True)
+    kept_by_its_owner(closed)
+    command = (sys.executable, "-m", "holdcheck", "doctor", "--json")
+    done = as_another_user(tmp_path, *command, PORT="0", DATA_DIR=str(closed / "data"))
+    assert done.stderr == ""
+    told = [finding for finding in json.loads(done.stdout)["findings"] if finding["level"] != "ok"]
+    stepped_down, other, data = (
+        finding["text"] for finding in told if finding["about"] in ("models", "disk")
+    )
+    assert "vit-b-32/model.ort cannot be read by user 0" in stepped_down
+    assert "The bundled holdclip answers" in stepped_down
+    assert "yolo/mine/manifest.json cannot be read" in other
+    assert f"{closed / 'data'}: Permission denied" in data
+    assert done.returncode == 1
+
+
+def test_settings_that_may_not_be_read_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=0\n")
+    kept_by_its_owner(tmp_path / ".env")
+    done = as_another_user(tmp_path, sys.executable, "-m", "holdcheck", "doctor", "--json")
+    (problem,) = (each for each in json.loads(done.stdout)["findings"] if each["level"] != "ok")
+    assert problem["text"] == ".env: cannot be read by user 0: Permission denied"
+    assert problem["remedy"].startswith("chown 0 .env")
+    served = as_another_user(tmp_path, sys.executable, "-m", "backend")
+    assert served.stderr == "holdcheck: .env: cannot be read by user 0: Permission denied\n"
+
+
+def test_a_folder_of_models_that_may_not_be_entered_is_said_beside_a_running_service(tmp_path: Path) -> None:
+    (tmp_path / "models" / "clip").mkdir(parents=True)
+    kept_by_its_owner(tmp_path / "models" / "clip")
+    code = (
+        "import sys; from pathlib import Path; from tests.holdcheck.test_doctor import ill, models_examined\n"
+        "print([found.text for found in ill(models_examined(Path.cwd(), loads=False))])"
+    )
+    done = as_another_user(tmp_path, sys.executable, "-c", code)
+    assert "models/clip cannot be read by user 0: Permission denied" in done.stdout, done.stderr
 
 
 def models_examined(folder: Path, *, loads: bool = True, **settings: str) -> list[Finding]:
@@ -159,6 +211,48 @@ def test_too_little_memory_is_said_and_not_died_of(tmp_path: Path) -> None:
     assert not any("finds holds" in finding["text"] for finding in answer["findings"])  # it loaded none
 
 
+def test_the_kernel_takes_it_before_the_service_beside_which_it_looks(tmp_path: Path) -> None:
+    """As `docker exec` starts it: in the service's own group, where little is left."""
+    service_like = "held = b'x' * (76 << 20); print('held', flush=True); input()"
+    with memory_limit(90, cold=False) as group:
+        command = group.command(sys.executable, "-c", service_like)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+            assert service.stdout is not None
+            assert service.stdout.readline() == b"held\n"
+            looking = subprocess.run(
+                group.command(sys.executable, "-m", "holdcheck", "doctor"),
+                env=environment({"PORT": "0"}),
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert group.usage().oom_kills > 0
+            assert service.poll() is None
+            service.communicate(b"\n", timeout=10)
+    assert service.returncode == 0
+    assert looking.returncode == -signal.SIGKILL or "was killed" in looking.stdout
+
+
+def test_what_it_starts_goes_first_as_well(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from holdcheck import doctor; from holdcheck.doctor import configuration\n"
+        "import subprocess\n"
+        "configuration.examine = lambda: subprocess.run(['cat', '/proc/self/oom_score_adj']) and exit()\n"
+        "doctor.run(print, as_json=False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment({}),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == b"1000\n"
+
+
 @pytest.mark.parametrize(
     ("mib", "settings", "level", "remedy"),
     [
@@ -188,6 +282,15 @@ def test_memory_is_held_against_what_the_settings_need(
     found, _, changed = done.stdout.strip().partition("|")
     assert found == level
     assert (remedy or "None") in changed
+
+
+def test_beside_a_service_its_own_limit_counts_and_not_that_of_this_process(tmp_path: Path) -> None:
+    tight = room.examine(configured(tmp_path), in_use=True, service_limit_mb=120)
+    assert tight.level == "problem"
+    assert tight.text.startswith("120 MiB allowed by the service's cgroup, of the host's")
+    assert tight.remedy is not None
+    assert tight.remedy.startswith("allow 157 MiB or more")
+    assert room.examine(configured(tmp_path), in_use=True, service_limit_mb=512).level == "ok"
 
 
 def test_a_gpu_that_is_not_there_is_a_problem() -> None:
@@ -237,6 +340,23 @@ def test_a_slip_in_the_env_file_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     ]
 
 
+@pytest.mark.parametrize("isolation", ["-I", "-P"])
+def test_told_to_keep_out_of_the_folder_it_runs_no_code_there(tmp_path: Path, isolation: str) -> None:
+    (tmp_path / "backend.py").write_text("raise SystemExit('this lay in the working directory')")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from holdcheck.cli import main; main(['doctor'])"
+    done = subprocess.run(
+        [sys.executable, isolation, "-c", code],
+        env=environment({"PORT": "0"}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "working directory" not in done.stdout + done.stderr
+    assert "every value makes sense" in done.stdout
+
+
 # --- the port ---------------------------------------------------------------------------------------------
 
 
@@ -278,6 +398,8 @@ def test_a_port_that_the_service_has_is_well(tmp_path: Path, server: Server, hos
     number = int(server.url.rpartition(":")[2])
     port = network.port(configured(tmp_path, host=host, port=number, trusted_hosts=("*.example.org",)))
     assert port.models == ("fake (none)", "fake (none)")
+    with urllib.request.urlopen(f"{server.url}/api/health") as answer:
+        assert port.limit_mb == json.load(answer)["memory"]["limit_mb"]
     assert port.finding.level == "warning"  # its models are fakes
     assert "holdcheck" in port.finding.text
     assert "A fake answers for YOLO_WEIGHTS=fake" in port.finding.text
@@ -288,6 +410,34 @@ def test_beside_a_service_that_runs_nothing_is_loaded(tmp_path: Path, server: Se
     told = [finding["text"] for finding in answer["findings"] if finding["about"] == "models"]
     assert told[:2] == ["fake (none) answers in the service that runs here"] * 2
     assert not any("finds holds" in text for text in told)
+
+
+def test_looking_beside_a_service_costs_little(tmp_path: Path, server: Server) -> None:
+    command = [sys.executable, "-m", "holdcheck", "doctor"]
+    settings = {"PORT": server.url.rpartition(":")[2], "TRUSTED_HOSTS": "127.0.0.1"}
+    most = 0.0
+    with subprocess.Popen(
+        command, env=environment(settings), cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as looking:
+        deadline = time.monotonic() + 60
+        while looking.poll() is None and time.monotonic() < deadline:
+            started = _read(f"/proc/{looking.pid}/task/{looking.pid}/children").split()
+            most = max(most, sum(map(_anonymous_mib, [str(looking.pid), *started])))
+            time.sleep(0.002)
+    assert looking.returncode == 0
+    print(f"doctor and what it starts: {most:.0f} MiB of anonymous memory at most")
+    assert 15 < most < 40
+
+
+def _anonymous_mib(pid: str) -> float:
+    return int((re.search(r"RssAnon:\s+(\d+)", _read(f"/proc/{pid}/status")) or [0, 0])[1]) / 1024
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:  # it has ended
+        return ""
 
 
 @pytest.mark.parametrize("host", ["198.51.100.7", "no-such-host.invalid", "a..b"])
@@ -345,10 +495,34 @@ def test_a_disk_with_too_little_room_is_said(tmp_path: Path) -> None:
         ({"trusted_hosts": ("wall.example.org", "127.0.0.1")}, None),
     ],
 )
-def test_who_gets_in(tmp_path: Path, service: dict[str, Any], remedy: str | None) -> None:
+def test_who_gets_in(
+    tmp_path: Path, service: dict[str, Any], remedy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "_CONTAINER_MARKS", ())
     (finding,) = network.access(configured(tmp_path, **service))
     assert finding.remedy == remedy
     assert finding.level == ("warning" if remedy else "ok")
+
+
+@pytest.mark.parametrize("in_container", [True, False])
+def test_in_a_container_who_gets_in_is_decided_where_the_port_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_container: bool
+) -> None:
+    mark = tmp_path / ".dockerenv"
+    if in_container:
+        mark.touch()
+    monkeypatch.setattr(network, "_CONTAINER_MARKS", (mark,))
+    (finding,) = network.access(configured(tmp_path, host="0.0.0.0"))
+    assert finding.level == "warning"
+    assert finding.remedy is not None
+    if in_container:
+        assert "where the container's port is published" in finding.text
+        assert finding.remedy.startswith(
+            "nothing where that is 127.0.0.1 alone, as in docker-compose.yml; else"
+        )
+    else:
+        assert finding.text.endswith("who reaches the port may use it")
+        assert finding.remedy.startswith("API_KEYS=")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from holdcheck import memory
 from holdcheck.errors import ModelCorrupt, ModelTampered
-from holdcheck.manifest import FileRecord, checked_file, listed_file, sha256, slug
+from holdcheck.manifest import FileRecord, checked_file, clip_slug, listed_file, sha256, slug
 from holdcheck.prepare.artefact import list_file
 
 
@@ -19,6 +19,24 @@ from holdcheck.prepare.artefact import list_file
 )
 def test_a_models_folder_is_named_after_it(name: str, folder: str) -> None:
     assert slug(name) == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("ViT-B/32", "vit-b-32"),
+        ("ViT-B/32:ViT-B-32.pt", "vit-b-32"),
+        ("ViT-B/32:/models/checkpoints/anything.safetensors", "vit-b-32"),
+        ("ViT-B-32-quickgelu:weights.pth", "vit-b-32-quickgelu"),
+        ("ViT-B-32:laion2b_s34b_b79k", "vit-b-32-laion2b-s34b-b79k"),
+        ("ViT-B-32-quickgelu:openai", "vit-b-32-quickgelu-openai"),
+        ("holdclip", "holdclip"),
+        ("/srv/My CLIP", "srv-my-clip"),
+        ("/srv/a:b.pt/clip", "srv-a-b-pt-clip"),
+    ],
+)
+def test_a_clip_made_from_a_file_is_found_by_the_clips_name(name: str, folder: str) -> None:
+    assert clip_slug(name) == folder
 
 
 def test_a_manifest_cannot_name_a_file_outside_its_folder(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -183,6 +184,28 @@ def test_a_preparation_that_was_killed_leaves_nothing_for_ever(models: Path) -> 
 
 def _unfinished(models: Path) -> list[Path]:
     return list(models.glob("*/.unfinished-*"))
+
+
+def test_everybody_may_read_what_is_prepared_whatever_the_umask(tmp_path: Path) -> None:
+    models = tmp_path / "new" / "models"
+    folder = models / "clip" / "vit-b-32"
+    before = os.umask(0o077)
+    try:
+        with preparing(models), written_aside(folder, 1) as aside:
+            (aside / "model.ort").write_text("model")
+    finally:
+        os.umask(before)
+    for made in (models.parent, models, models / "clip", folder):
+        assert stat.filemode(made.stat().st_mode) == "drwxr-xr-x"
+    assert stat.filemode((folder / "model.ort").stat().st_mode) == "-rw-r--r--"
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir(mode=0o750)
+    with preparing(models):
+        pass
+    assert stat.filemode(models.stat().st_mode) == "drwxr-x---"
 
 
 def test_two_preparations_do_not_meet(models: Path) -> None:

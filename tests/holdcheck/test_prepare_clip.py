@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
-from holdcheck.manifest import Manifest, slug
+from holdcheck.manifest import Manifest, clip_slug
 from holdcheck.prepare import prepare_clip, prompts, run_undo, verify
 from holdcheck.prepare.bundle import bundle_clip
 from holdcheck.runtime import towers
@@ -44,10 +44,12 @@ def lines() -> list[str]:
 def test_an_int8_artefact_embeds_as_the_torch_tower_does(tmp_path: Path, lines: list[str]) -> None:
     name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
     manifest = prepare_clip(name, tmp_path, lines.append)
-    folder = tmp_path / "clip" / slug(name)
+    folder = tmp_path / "clip" / clip_slug(name)
     crops = verify.sample_crops(tiny_clip.SIDE)
     onnx, torch_runtime = OnnxClassifier(folder, manifest, CPU), TorchClassifier(folder, manifest, CPU)
     agreement = verify.cosine(torch_runtime.embed(crops), onnx.embed(crops))
+    assert folder.name == manifest.name == tiny_clip.NAME
+    assert manifest.source == "tiny.safetensors"
     assert manifest.precision == "int8"
     assert agreement.mean > 0.999
     assert agreement.minimum > 0.995
@@ -66,13 +68,13 @@ def test_a_second_preparation_keeps_the_first_and_says_so(tmp_path: Path, lines:
     prepare_clip(name, tmp_path, lines.append)
     assert "--undo" in lines[-1]
     run_undo(name, None, Settings(models_dir=tmp_path), lines.append)
-    assert Manifest.read(tmp_path / "clip" / slug(name)) == first
+    assert Manifest.read(tmp_path / "clip" / clip_slug(name)) == first
 
 
 def test_an_artefact_takes_batches_of_any_size(tmp_path: Path, lines: list[str]) -> None:
     name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
     classifier = OnnxClassifier(
-        tmp_path / "clip" / slug(name), prepare_clip(name, tmp_path, lines.append), CPU
+        tmp_path / "clip" / clip_slug(name), prepare_clip(name, tmp_path, lines.append), CPU
     )
     crops = verify.sample_crops(tiny_clip.SIDE)[:7]
     together = classifier.embed(crops)
@@ -99,7 +101,7 @@ def test_every_form_of_a_checkpoint_gives_the_same_embeddings(tmp_path: Path, li
     for file in ("fp32.safetensors", "fp16.safetensors", "plain.pt", "training.pt", "script.pt"):
         name = f"{tiny_clip.NAME}:{tmp_path / file}"
         manifest = prepare_clip(name, tmp_path, lines.append)
-        embeddings[file] = OnnxClassifier(tmp_path / "clip" / slug(name), manifest, CPU).embed(crops)
+        embeddings[file] = OnnxClassifier(tmp_path / "clip" / clip_slug(name), manifest, CPU).embed(crops)
     for other in embeddings.values():
         assert verify.cosine(embeddings["fp32.safetensors"], other).minimum > 0.999
 
@@ -142,7 +144,7 @@ def test_random_weights_say_that_they_are_a_dummy(tmp_path: Path, lines: list[st
     manifest = prepare_clip(name, tmp_path, lines.append, random_weights=True)
     assert manifest.is_dummy
     assert (manifest.source, manifest.seed, manifest.checkpoint) == ("random", 0, "")
-    folder = tmp_path / "clip" / slug(name)
+    folder = tmp_path / "clip" / clip_slug(name)
     crops = verify.sample_crops(tiny_clip.SIDE)[:4]
     same_seed = TorchClassifier(folder, manifest, CPU).embed(crops)
     assert verify.cosine(same_seed, OnnxClassifier(folder, manifest, CPU).embed(crops)).mean > 0.999
@@ -165,7 +167,7 @@ def test_a_model_that_cannot_be_had_is_one_line_and_changes_nothing(
     garbage.write_bytes(b"not weights at all" * 100)
     tiny_clip.save(tiny_clip.model(), tiny)
     name = name.format(garbage=garbage, tiny=tiny)
-    folder = tmp_path / "clip" / slug(name)
+    folder = tmp_path / "clip" / clip_slug(name)
     folder.mkdir(parents=True)
     (folder / "model.ort").write_text("the old artefact")
     with pytest.raises(PrepareError) as caught:
@@ -238,7 +240,7 @@ def test_a_folder_in_open_clips_own_form_is_prepared_as_open_clip_loads_it(
     manifest = prepare_clip(str(folder), tmp_path, lines.append)
     assert (manifest.mean, manifest.std) == ((0.5, 0.4, 0.3), (0.2, 0.2, 0.3))
     crops = verify.sample_crops(tiny_clip.SIDE)
-    served = OnnxClassifier(tmp_path / "clip" / slug(str(folder)), manifest, CPU).embed(crops)
+    served = OnnxClassifier(tmp_path / "clip" / clip_slug(str(folder)), manifest, CPU).embed(crops)
     loaded = open_clip.create_model(f"local-dir:{folder}").eval()
     pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     pixels = (pixels - torch.tensor(manifest.mean).view(3, 1, 1)) / torch.tensor(manifest.std).view(3, 1, 1)
@@ -303,7 +305,7 @@ def test_vit_b_32_is_prepared_from_a_checkpoint_inside_957_mib(form: str, tmp_pa
         usage = group.usage()
     assert done.returncode == 0, f"{done.stderr}\n{usage}"
     assert usage.oom_kills == 0
-    manifest = Manifest.read(tmp_path / "clip" / slug(checkpoint.name))
+    manifest = Manifest.read(tmp_path / "clip" / "vit-b-32-quickgelu")
     assert manifest.precision == "int8"
     assert manifest.cosine is not None
     assert manifest.cosine.mean > 0.99
