@@ -115,7 +115,7 @@ check_bundle() {
     fi
     # pip would take what was laid beside the wheels as gladly.
     listed=$(sed 's/^[0-9a-f]*  //' "$here/SHA256SUMS")
-    present=$(cd "$here" && find . -type f ! -path ./SHA256SUMS | sed 's,^\./,,')
+    present=$(cd "$here" && find . ! -type d ! -path ./SHA256SUMS | sed 's,^\./,,')
     stray=$(printf '%s\n' "$present" | grep -v -F -x -e "$listed" | tr '\n' ' ')
     [ -z "$stray" ] || die "not part of the bundle, nothing was installed: ${stray}must go"
     version=$(fact version)

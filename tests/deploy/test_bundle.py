@@ -266,12 +266,17 @@ def _lay_beside(folder: Path) -> str:
     return "wheels/numpy-99.0-py3-none-any.whl must go"
 
 
+def _link_beside(folder: Path) -> str:
+    (folder / "wheels" / "numpy-99.0-py3-none-any.whl").symlink_to(folder.parent / "elsewhere.whl")
+    return "wheels/numpy-99.0-py3-none-any.whl must go"
+
+
 def _empty_the_sums(folder: Path) -> str:
     _replace(folder / "SHA256SUMS", b"")
     return "SHA256SUMS"
 
 
-@pytest.mark.parametrize("harm", [_damage, _lose, _lay_beside, _empty_the_sums])
+@pytest.mark.parametrize("harm", [_damage, _lose, _lay_beside, _link_beside, _empty_the_sums])
 def test_a_bundle_that_is_not_as_it_was_made_is_refused(
     second: Path, tmp_path: Path, harm: Callable[[Path], str]
 ) -> None:
