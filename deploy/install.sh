@@ -97,9 +97,16 @@ choose_places() {
     prefix=${prefix:-/opt/holdcheck}
     state=/var/lib/holdcheck settings=/etc/holdcheck/env
     unit=/etc/systemd/system/holdcheck.service
+    [ "$action" != install ] || ! is_in_a_home "$(readlink -m "$prefix")" ||
+        misused "--prefix $prefix: lies in somebody's home, which the service's user cannot read"
     [ -n "$no_systemd" ] || {
         if [ -d /run/systemd/system ]; then with_systemd=yes; else say "systemd does not run here: no service"; fi
     }
+}
+
+# The unit hides these folders (ProtectHome=).
+is_in_a_home() {
+    case $1/ in /root/* | /home/* | /run/user/*) ;; *) return 1 ;; esac
 }
 
 # --- is the bundle whole, and for this machine? --------------------------------------------------------------------
@@ -155,9 +162,8 @@ choose_python() {
         path=$(command -v "$candidate") || continue
         wrong=$(misfit "$path")
         if [ -z "$wrong" ] && [ -z "$for_user" ]; then
-            case $("$path" -I -c 'import os, sys; print(os.path.realpath(sys.executable))') in
-                /root/* | /home/* | /run/user/*) wrong="lies in somebody's home, which the service's user cannot read" ;;
-            esac
+            ! is_in_a_home "$("$path" -I -c 'import os, sys; print(os.path.realpath(sys.executable))')" ||
+                wrong="lies in somebody's home, which the service's user cannot read"
         fi
         [ -n "$wrong" ] || {
             python=$path

@@ -1,5 +1,6 @@
 """The systemd unit and the installer, as their own tools read them. test_bundle.py runs both."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -101,3 +102,15 @@ def test_options_that_make_no_sense_are_refused(options: list[str], reason: str)
     done = subprocess.run(["sh", INSTALL, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert reason in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT CHECKED: only root installs for a service")
+@pytest.mark.parametrize("prefix", ["/root/holdcheck", "/home/somebody/holdcheck", "/run/user/0"])
+def test_a_service_has_no_code_in_a_home(prefix: str, tmp_path: Path) -> None:
+    done = subprocess.run(["sh", INSTALL, "--prefix", prefix], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"--prefix {prefix}: lies in somebody's home" in done.stderr
+    # By another name too.
+    (tmp_path / "link").symlink_to(prefix)
+    command = ["sh", INSTALL, "--prefix", str(tmp_path / "link" / "code")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
