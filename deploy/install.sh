@@ -175,6 +175,18 @@ choose_python() {
         "Install it, name one with --python, or make a bundle for another: \`make bundle PYTHON_VERSION=3.N\`"
 }
 
+# The service's user: what stops it from being made should stop the rest too.
+check_user() {
+    [ -z "$for_user" ] || return 0
+    user=$(getent passwd holdcheck || true) group=$(getent group holdcheck || true)
+    if [ -z "$user$group" ]; then
+        command -v useradd >/dev/null || die "there is no useradd, nothing was installed: make a system user and group called holdcheck"
+    elif [ -z "$user" ] || [ -z "$group" ]; then
+        die "of user and group holdcheck there is only the ${user:+user}${group:+group}, nothing was installed:" \
+            "make the other, or remove it"
+    fi
+}
+
 # --- install -------------------------------------------------------------------------------------------------------
 
 install_code() {
@@ -232,8 +244,12 @@ install_models() {
 make_user() {
     [ -z "$for_user" ] || return 0
     if ! id holdcheck >/dev/null 2>&1; then
-        command -v useradd >/dev/null || die "there is no useradd: make a system user and group called holdcheck first"
-        useradd --system --user-group --no-create-home --home-dir "$state" --shell /usr/sbin/nologin holdcheck
+        # Says whose the user is to remove.
+        : >"$state/.user-made"
+        useradd --system --user-group --no-create-home --home-dir "$state" --shell /usr/sbin/nologin holdcheck || {
+            rm -f "$state/.user-made"
+            die "useradd could not make the user holdcheck; make it, with a group of its name, and run this again"
+        }
     fi
     mkdir -p "$state/data"
     chown holdcheck:holdcheck "$state/data"
@@ -349,6 +365,7 @@ install_all() {
     check_bundle
     check_machine
     choose_python
+    check_user
     install_code
     install_settings
     install_models
@@ -380,8 +397,9 @@ uninstall() {
         rm -rf "$state/data" "$state/models" "$settings" "$state/.env"
         [ -n "$for_user" ] || {
             rm -rf "$unit.d"
+            [ ! -e "$state/.user-made" ] || ! id holdcheck >/dev/null 2>&1 || userdel holdcheck
+            rm -f "$state/.user-made"
             rmdir "$state" "$(dirname "$settings")" 2>/dev/null || true
-            ! id holdcheck >/dev/null 2>&1 || userdel holdcheck
         }
         say "removed, with data, models and settings"
     else

@@ -27,6 +27,9 @@ _WRITE = "touch {0} 2>/dev/null && rm {0} && echo yes || echo no"
 
 def main(first: Path, second: Path) -> None:
     seen: dict[str, Any] = {"networks": sorted(path.name for path in Path("/sys/class/net").iterdir())}
+    run("groupadd", "holdcheck")
+    seen["group without a user"] = [attempt(first), sorted(path.name for path in _CODE.iterdir())]
+    run("groupdel", "holdcheck")
     install(first)
     seen["verify"] = run("systemd-analyze", "verify", "holdcheck.service")
     seen["first"] = look()
@@ -55,6 +58,11 @@ def main(first: Path, second: Path) -> None:
     seen["uninstalled"] = left()
     run("sh", str(first / "install.sh"), "--uninstall", "--purge")
     seen["purged"] = left()
+    seen["user purged"] = has_user()
+    run("useradd", "--system", "--user-group", "holdcheck")
+    install(second, "--no-systemd", "--skip-self-test")
+    run("sh", str(_CODE / "current" / "install.sh"), "--no-systemd", "--uninstall", "--purge")
+    seen["user of the owner's"] = has_user()
     print(json.dumps(seen))
 
 
@@ -67,6 +75,15 @@ def run(*command: str) -> str:
 
 def install(bundle: Path, *options: str) -> str:
     return run("sh", str(bundle / "install.sh"), *options)
+
+
+def attempt(bundle: Path, *options: str) -> str:
+    """Install what will be refused. Answers why."""
+    command = ["sh", str(bundle / "install.sh"), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 1:
+        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
 
 
 def look() -> dict[str, Any]:
@@ -146,6 +163,10 @@ def wait_for(condition: Any) -> None:
             pass
         time.sleep(0.25)
     raise SystemExit(run("journalctl", "--unit", "holdcheck", "--lines", "30", "--no-pager"))
+
+
+def has_user() -> bool:
+    return subprocess.run(["id", "holdcheck"], capture_output=True, check=False).returncode == 0
 
 
 def left() -> dict[str, bool]:

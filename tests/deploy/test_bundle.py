@@ -390,6 +390,12 @@ def test_systemd_starts_what_was_installed_without_a_network(service: dict[str, 
     _is_the_page(service["first"]["page"])
 
 
+def test_a_group_without_its_user_is_seen_before_anything_is_written(service: dict[str, Any]) -> None:
+    said, code = service["group without a user"]
+    assert "of user and group holdcheck there is only the group" in said
+    assert code == []
+
+
 def test_a_photo_is_analysed_under_every_restriction_of_the_unit(service: dict[str, Any]) -> None:
     assert service["steps"][-1] == "complete"
 
@@ -450,3 +456,8 @@ def test_removing_the_service_keeps_data_and_settings_until_a_purge(service: dic
         "/etc/systemd/system/holdcheck.service.d",
     }
     assert not any(service["purged"].values())
+
+
+def test_a_purge_removes_the_user_only_where_the_installer_made_it(service: dict[str, Any]) -> None:
+    assert service["user purged"] is False
+    assert service["user of the owner's"] is True
