@@ -3,6 +3,8 @@
 set -eu
 umask 022
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+# Lies in each version's folder before anything else does, and says for whom it is. What has none is somebody else's.
+marker=.holdcheck-version
 
 usage() {
     cat <<'TEXT'
@@ -87,9 +89,9 @@ choose_places() {
         for_user=yes
         say "not root: installing for you alone"
     }
-    with_systemd=''
+    with_systemd='' mode=service
     if [ -n "$for_user" ]; then
-        prefix=${prefix:-${HOME:?}/holdcheck}
+        mode=user prefix=${prefix:-${HOME:?}/holdcheck}
         state=$prefix settings=$prefix/.env
         [ -z "$memory" ] || misused "--memory is for the service; here it is for you alone"
         return
@@ -125,6 +127,9 @@ check_bundle() {
     present=$(cd "$here" && find . ! -type d ! -path ./SHA256SUMS | sed 's,^\./,,')
     stray=$(printf '%s\n' "$present" | grep -v -F -x -e "$listed" | tr '\n' ' ')
     [ -z "$stray" ] || die "not part of the bundle, nothing was installed: ${stray}must go"
+    case $(readlink -m "$prefix")/ in
+        "$here"/*) die "--prefix $prefix: lies in the unpacked bundle, which stays as it is" ;;
+    esac
     version=$(fact version)
 }
 
@@ -198,15 +203,18 @@ install_code() {
         say "$version is installed already"
         return
     fi
+    [ ! -e "$code" ] || [ -f "$code/$marker" ] || rmdir "$code" 2>/dev/null ||
+        die "$code is not of this installer's making, nothing was installed: move it away"
     say "installing $version in $code"
-    rm -rf "$code"
+    remove_version "$code"
     mkdir -p "$code"
+    echo "$mode" >"$code/$marker"
     # Debian's venv makes no pip without another package; the bundle has its own.
     "$python" -I -m venv --without-pip "$code/venv"
     PIP_CONFIG_FILE=/dev/null "$code/venv/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated install \
         --quiet --no-index --find-links "$here/wheels" --no-cache-dir --disable-pip-version-check \
         --root-user-action ignore "holdcheck==$version" || {
-        rm -rf "$code"
+        remove_version "$code"
         die "pip could not install the wheels; nothing was changed"
     }
     for file in install.sh bundle.txt holdcheck.service monitor_memory.sh monitor.sh .env.example LICENSE samples source.tar.gz; do
@@ -214,6 +222,14 @@ install_code() {
         chmod -R a+rX "$code/$file"
     done
     grep -v '  models/' "$here/SHA256SUMS" >"$code/INSTALLED"
+}
+
+# What is left where this is cut short is never taken for whole, nor for somebody else's.
+remove_version() {
+    [ -d "$1" ] || return 0
+    rm -f "$1/INSTALLED"
+    find "$1" -mindepth 1 -maxdepth 1 ! -name "$marker" -exec rm -rf {} +
+    rm -rf "$1"
 }
 
 install_settings() {
@@ -294,11 +310,11 @@ switch_to() {
 }
 
 remove_older() {
-    for old in "$prefix"/*/bundle.txt; do
+    for old in "$prefix"/*/"$marker"; do
         old=$(dirname "$old")
         case ${old##*/} in
             current | previous | "$(readlink "$prefix/current" || true)" | "$(readlink "$prefix/previous" || true)") ;;
-            *) rm -rf "$old" && say "removed ${old##*/}" ;;
+            *) remove_version "$old" && say "removed ${old##*/}" ;;
         esac
     done
 }
@@ -389,8 +405,8 @@ uninstall() {
     [ -z "$with_systemd" ] || [ ! -e "$unit" ] || systemctl --quiet disable --now holdcheck
     [ -n "$for_user" ] || rm -f "$unit"
     [ -z "$with_systemd" ] || systemctl daemon-reload
-    for code in "$prefix"/*/bundle.txt; do
-        [ ! -e "$code" ] || [ -L "$(dirname "$code")" ] || rm -rf "$(dirname "$code")"
+    for code in "$prefix"/*/"$marker"; do
+        [ ! -e "$code" ] || [ -L "$(dirname "$code")" ] || remove_version "$(dirname "$code")"
     done
     rm -f "$prefix/current" "$prefix/previous"
     if [ -n "$purge" ]; then

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -317,6 +318,29 @@ def test_a_bundle_for_another_python_or_libc_is_refused(
     assert reason in done.stderr
 
 
+def test_what_a_killed_installation_leaves_is_removed(second: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase $* in *venv*) kill -9 $PPID; exit ;; esac\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    home = tmp_path / "home"
+    assert _install(second, home, "--python", str(python)).returncode == -signal.SIGKILL
+    assert (home / "0.2.0").exists()
+    assert _install(second, home, "--uninstall").returncode == 0
+    assert not home.exists()
+
+
+def test_a_folder_that_the_installer_did_not_make_is_not_replaced(second: Path, tmp_path: Path) -> None:
+    copy = _copy(second, tmp_path / "home" / "0.2.0")
+    done = _install(copy, tmp_path / "home")
+    assert done.returncode == 1
+    assert "0.2.0 is not of this installer's making" in done.stderr
+    done = _install(copy, copy)
+    assert done.returncode == 1
+    assert "lies in the unpacked bundle" in done.stderr
+
+
 # --- without root and without a network ---------------------------------------------------------------------
 
 
@@ -367,8 +391,12 @@ def test_installing_it_again_changes_nothing(alone: dict[str, Any]) -> None:
     assert alone["settings again"] == "PORT=0\n"
 
 
+def test_an_upgrade_removes_what_a_killed_one_left_and_nothing_of_the_owners(alone: dict[str, Any]) -> None:
+    assert alone["beside it"] == ["0.1.0", "current", "data", "models", "unpacked"]
+
+
 def test_removing_it_keeps_what_is_the_owners(alone: dict[str, Any]) -> None:
-    assert alone["left"] == [".env", "data", "models"]
+    assert alone["left"] == [".env", "data", "models", "unpacked"]
     assert alone["left after a purge"] is False
 
 
