@@ -85,25 +85,50 @@ read_options() {
 }
 
 choose_places() {
+    # Once installed, this file is for the installation that it lies in.
+    [ -n "$prefix" ] || [ ! -f "$here/$marker" ] || {
+        prefix=${here%/*}
+        [ "$(cat "$here/$marker")" != user ] || for_user=yes
+    }
     [ "$(id -u)" = 0 ] || [ -n "$for_user" ] || {
         for_user=yes
-        say "not root: installing for you alone"
+        [ "$action" != install ] || say "not root: installing for you alone"
     }
     with_systemd='' mode=service
     if [ -n "$for_user" ]; then
         mode=user prefix=${prefix:-${HOME:?}/holdcheck}
         state=$prefix settings=$prefix/.env
         [ -z "$memory" ] || misused "--memory is for the service; here it is for you alone"
+        check_mode
         return
     fi
     prefix=${prefix:-/opt/holdcheck}
     state=/var/lib/holdcheck settings=/etc/holdcheck/env
     unit=/etc/systemd/system/holdcheck.service
+    check_mode
     [ "$action" != install ] || ! is_in_a_home "$(readlink -m "$prefix")" ||
         misused "--prefix $prefix: lies in somebody's home, which the service's user cannot read"
+    [ "$action" = install ] || owns_unit || return 0
     [ -n "$no_systemd" ] || {
         if [ -d /run/systemd/system ]; then with_systemd=yes; else say "systemd does not run here: no service"; fi
     }
+}
+
+# Where settings and data are, which a purge removes, depends on it.
+check_mode() {
+    made_for=$(cat "$prefix"/*/"$marker" 2>/dev/null | head -n 1)
+    case ${made_for:-$mode} in
+        "$mode") ;;
+        user) misused "$prefix was installed for one user: --user" ;;
+        *) misused "$prefix was installed for a service: as root, and without --user" ;;
+    esac
+}
+
+# Whether the service runs the code of this installation: another may lie elsewhere.
+owns_unit() {
+    [ -e "$unit" ] || return 1
+    served=$(sed -n 's,^ExecStart=\(.*\)/current/venv/.*,\1,p' "$unit")
+    [ "$(readlink -m "$served")" = "$(readlink -m "$prefix")" ]
 }
 
 # The unit hides these folders (ProtectHome=).
@@ -402,9 +427,13 @@ roll_back() {
 }
 
 uninstall() {
-    [ -z "$with_systemd" ] || [ ! -e "$unit" ] || systemctl --quiet disable --now holdcheck
-    [ -n "$for_user" ] || rm -f "$unit"
-    [ -z "$with_systemd" ] || systemctl daemon-reload
+    if [ -z "$for_user" ] && owns_unit; then
+        [ -z "$with_systemd" ] || systemctl --quiet disable --now holdcheck
+        rm -f "$unit"
+        [ -z "$with_systemd" ] || systemctl daemon-reload
+    elif [ -z "$for_user" ] && [ -n "$purge" ] && [ -e "$unit" ]; then
+        die "the service runs code elsewhere ($unit), with these data and settings: nothing was removed"
+    fi
     for code in "$prefix"/*/"$marker"; do
         [ ! -e "$code" ] || [ -L "$(dirname "$code")" ] || remove_version "$(dirname "$code")"
     done

@@ -4,6 +4,7 @@ Prints what was seen, as JSON; test_service.py judges it.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -28,7 +29,8 @@ _WRITE = "touch {0} 2>/dev/null && rm {0} && echo yes || echo no"
 def main(first: Path, second: Path) -> None:
     seen: dict[str, Any] = {"networks": sorted(path.name for path in Path("/sys/class/net").iterdir())}
     run("groupadd", "holdcheck")
-    seen["group without a user"] = [attempt(first), sorted(path.name for path in _CODE.iterdir())]
+    said = attempt(first / "install.sh")
+    seen["group without a user"] = [said, [path.name for path in _CODE.iterdir()]]
     run("groupdel", "holdcheck")
     install(first)
     seen["verify"] = run("systemd-analyze", "verify", "holdcheck.service")
@@ -52,6 +54,10 @@ def main(first: Path, second: Path) -> None:
     run("sh", "/opt/holdcheck/current/install.sh", "--rollback")
     seen["rolled back"] = look()
     seen["job"]["rolled back"] = job_status(job)
+    another = lay_out(_CODE / "another", first)
+    seen["purged elsewhere"] = attempt(another, "--uninstall", "--purge")
+    run("sh", another, "--uninstall")
+    seen["removed elsewhere"] = [(_CODE / "another").exists(), show("ActiveState")["ActiveState"]]
     seen["killed"] = kill()
     seen["changed model"] = change_a_model()
     run("sh", "/opt/holdcheck/current/install.sh", "--uninstall")
@@ -60,8 +66,7 @@ def main(first: Path, second: Path) -> None:
     seen["purged"] = left()
     seen["user purged"] = has_user()
     run("useradd", "--system", "--user-group", "holdcheck")
-    install(second, "--no-systemd", "--skip-self-test")
-    run("sh", str(_CODE / "current" / "install.sh"), "--no-systemd", "--uninstall", "--purge")
+    run("sh", lay_out(_CODE / "another", first), "--uninstall", "--purge")
     seen["user of the owner's"] = has_user()
     print(json.dumps(seen))
 
@@ -77,9 +82,17 @@ def install(bundle: Path, *options: str) -> str:
     return run("sh", str(bundle / "install.sh"), *options)
 
 
-def attempt(bundle: Path, *options: str) -> str:
-    """Install what will be refused. Answers why."""
-    command = ["sh", str(bundle / "install.sh"), *options]
+def lay_out(prefix: Path, bundle: Path) -> str:
+    """An installation beside the service's, as far as removing it goes. Answers its installer."""
+    (prefix / "0.1.0").mkdir(parents=True)
+    (prefix / "0.1.0" / ".holdcheck-version").write_text("service\n")
+    shutil.copy(bundle / "install.sh", prefix / "0.1.0")
+    return str(prefix / "0.1.0" / "install.sh")
+
+
+def attempt(installer: Path | str, *options: str) -> str:
+    """Do what will be refused. Answers why."""
+    command = ["sh", str(installer), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 1:
         raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")

@@ -43,7 +43,8 @@ def main(bundle: Path, home: Path, python: str) -> None:
     seen |= use(said, home, bundle / "samples" / "navy.jpg")
     seen["again"] = install(bundle, home, "--python", python)
     seen["settings again"] = (prefix / ".env").read_text()
-    install(bundle, home, "--uninstall")
+    # Of the installation that it lies in, wherever home is.
+    install(prefix / "current", home / "elsewhere", "--uninstall")
     seen["left"] = sorted(path.name for path in prefix.iterdir())
     shutil.rmtree(prefix / "unpacked")
     install(bundle, home, "--uninstall", "--purge")

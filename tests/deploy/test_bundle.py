@@ -392,7 +392,7 @@ def test_installing_it_again_changes_nothing(alone: dict[str, Any]) -> None:
 
 
 def test_an_upgrade_removes_what_a_killed_one_left_and_nothing_of_the_owners(alone: dict[str, Any]) -> None:
-    assert alone["beside it"] == ["0.1.0", "current", "data", "models", "unpacked"]
+    assert alone["beside it"] == ["0.1.0", "current", "models", "unpacked"]
 
 
 def test_removing_it_keeps_what_is_the_owners(alone: dict[str, Any]) -> None:
@@ -489,3 +489,8 @@ def test_removing_the_service_keeps_data_and_settings_until_a_purge(service: dic
 def test_a_purge_removes_the_user_only_where_the_installer_made_it(service: dict[str, Any]) -> None:
     assert service["user purged"] is False
     assert service["user of the owner's"] is True
+
+
+def test_removing_code_elsewhere_leaves_the_service_alone(service: dict[str, Any]) -> None:
+    assert "the service runs code elsewhere" in service["purged elsewhere"]
+    assert service["removed elsewhere"] == [False, "active"]

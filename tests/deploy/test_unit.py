@@ -114,3 +114,44 @@ def test_a_service_has_no_code_in_a_home(prefix: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(prefix)
     command = ["sh", INSTALL, "--prefix", str(tmp_path / "link" / "code")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+def installation(prefix: Path, mode: str) -> Path:
+    """What the installer goes by, of an installed version. Answers the installer in it."""
+    (prefix / "0.2.0").mkdir(parents=True)
+    (prefix / "0.2.0" / ".holdcheck-version").write_text(f"{mode}\n")
+    shutil.copy(INSTALL, prefix / "0.2.0")
+    (prefix / "current").symlink_to("0.2.0")
+    return prefix / "current" / INSTALL.name
+
+
+def test_an_installed_installer_acts_on_the_installation_that_it_lies_in(tmp_path: Path) -> None:
+    installer = installation(tmp_path / "one", "user")
+    installation(tmp_path / "holdcheck", "user")  # where $HOME says
+    done = subprocess.run(
+        ["sh", installer, "--uninstall", "--purge"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["holdcheck"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT CHECKED: only root may choose for whom it installs")
+@pytest.mark.parametrize(
+    ("made_for", "options", "reason"),
+    [
+        ("service", ["--user"], "was installed for a service: as root, and without --user"),
+        ("user", [], "was installed for one user: --user"),
+    ],
+)
+def test_an_installation_is_not_taken_for_one_of_the_other_kind(
+    made_for: str, options: list[str], reason: str, tmp_path: Path
+) -> None:
+    installation(tmp_path, made_for)
+    command = ["sh", INSTALL, "--prefix", tmp_path, "--uninstall", "--purge", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, (tmp_path / "current").exists()) == (2, True)
+    assert reason in done.stderr
