@@ -301,21 +301,38 @@ make_user() {
     ln -sfn "$settings" "$state/.env"
 }
 
-# The models of a version, with these settings, on a photo: what cannot do this must not take over.
+# A version with these settings, and its models on a photo: what cannot do this must not take over.
 test_code() {
+    log=$code/self-test.log
+    as_the_service "$code/venv/bin/python" -I -m backend --settings ||
+        keep_out "cannot start with the settings in $settings"
     [ -n "$self_test" ] && [ "$(readlink "$prefix/current" || true)" != "$version" ] || return 0
     say "analysing a sample with $version"
-    (cd "$state" && as_service_user "$code/venv/bin/python" -I -m holdcheck analyze "$code/samples/plywood.jpg") >"$code/self-test.log" 2>&1 || {
-        tail -n 5 "$code/self-test.log" >&2
-        die "$version cannot analyse a photo here, and does not take over: $code/self-test.log"
-    }
+    as_the_service "$code/venv/bin/python" -I -m holdcheck analyze "$code/samples/plywood.jpg" ||
+        keep_out "cannot analyse a photo here"
 }
 
-as_service_user() {
+keep_out() {
+    tail -n 5 "$log" >&2
+    die "$version $1, and does not take over: $log"
+}
+
+# With its user, in its folder, with its settings. What goes wrong is in $log.
+as_the_service() {
+    rm -f "$log"
     if [ -n "$for_user" ]; then
-        "$@"
+        (cd "$state" && "$@") >/dev/null 2>"$log"
+    elif [ -z "$with_systemd" ]; then
+        (cd "$state" && setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs "$@") >/dev/null 2>"$log"
     else
-        setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs "$@"
+        # By systemd, for it reads that file in its own way. --wait would need D-Bus; a oneshot is waited for without.
+        said=$(systemd-run --quiet --collect --unit=holdcheck-trial --property=Type=oneshot --property=User=holdcheck \
+            --property=Group=holdcheck --property="WorkingDirectory=$state" --property="EnvironmentFile=$settings" \
+            --setenv="DATA_DIR=$state/data" --setenv="MODELS_DIR=$state/models" \
+            --property=StandardOutput=null --property="StandardError=file:$log" -- "$@" 2>&1) || {
+            [ -s "$log" ] || printf '%s\n' "$said" >"$log"
+            return 1
+        }
     fi
 }
 
@@ -327,8 +344,11 @@ point() {
 }
 
 switch_to() {
-    before=$(readlink "$prefix/current" || true)
-    [ "$before" != "$1" ] || return 0
+    before=$(readlink "$prefix/current" || true) before_that=$(readlink "$prefix/previous" || true)
+    if [ "$before" = "$1" ]; then
+        before=''
+        return
+    fi
     [ -z "$before" ] || point previous "$before"
     point current "$1"
     say "$1 is the current version${before:+, $before the one before}"
@@ -363,17 +383,33 @@ start() {
         say_how_to_start
         return
     fi
-    systemctl restart holdcheck
+    run_service || failed_start
+}
+
+# Answers whether it got ready.
+run_service() {
+    systemctl reset-failed holdcheck 2>/dev/null || true
+    systemctl restart holdcheck || return 1
     say "waiting until the models are loaded"
-    (cd "$state" && "$prefix/current/venv/bin/python" -I - "$(systemctl show holdcheck --property MainPID --value)") <<'PYTHON' || failed_start
-import os, sys, time, urllib.error, urllib.request
+    (cd "$state" && "$prefix/current/venv/bin/python" -I - "$(systemctl show holdcheck --property MainPID --value)") <<'PYTHON'
+import os, sys, time, urllib.request
 from backend.settings import ServiceSettings
-settings = ServiceSettings.load()
+from holdcheck.errors import SettingsError
+process = f"/proc/{sys.argv[1]}"
+try:
+    with open(f"{process}/environ") as pairs:
+        os.environ.clear()
+        os.environ.update(pair.split("=", 1) for pair in pairs.read().split("\0") if "=" in pair)
+    settings = ServiceSettings.load()
+except OSError:
+    sys.exit(1)  # it has ended already
+except SettingsError as error:
+    sys.exit(f"holdcheck: {error}")
 host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
 url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 for _ in range(240):
-    if not os.path.exists(f"/proc/{sys.argv[1]}"):
+    if not os.path.exists(process):
         break
     try:
         opener.open(f"{url}/readyz", timeout=10)
@@ -386,8 +422,20 @@ PYTHON
 
 failed_start() {
     journalctl --unit holdcheck --lines 10 --no-pager --output cat >&2 || true
+    [ -z "$before" ] || go_back
     die "the service does not get ready. \`journalctl -u holdcheck\` tells more; \`sh $prefix/current/install.sh" \
         "--rollback\` goes back to $(readlink "$prefix/previous" || echo "an earlier version, once there is one")"
+}
+
+# Both links as they were before the switch.
+go_back() {
+    failed=$(readlink "$prefix/current")
+    say "$failed does not get ready: going back to $before"
+    if [ -n "$before_that" ]; then point previous "$before_that"; else rm -f "$prefix/previous"; fi
+    point current "$before"
+    install_unit
+    run_service || die "$before does not get ready either: \`journalctl -u holdcheck\` tells more"
+    die "$failed does not get ready; $before serves as before. \`journalctl -u holdcheck\` tells why"
 }
 
 say_how_to_start() {

@@ -54,6 +54,8 @@ def main(first: Path, second: Path) -> None:
     run("sh", "/opt/holdcheck/current/install.sh", "--rollback")
     seen["rolled back"] = look()
     seen["job"]["rolled back"] = job_status(job)
+    seen["senseless settings"] = upgrade_with_senseless_settings(second)
+    seen["upgrade that fails"] = upgrade_that_fails(second)
     another = lay_out(_CODE / "another", first)
     seen["purged elsewhere"] = attempt(another, "--uninstall", "--purge")
     run("sh", another, "--uninstall")
@@ -97,6 +99,25 @@ def attempt(installer: Path | str, *options: str) -> str:
     if done.returncode != 1:
         raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
+
+
+def upgrade_with_senseless_settings(bundle: Path) -> list[Any]:
+    """Senseless for the service alone. Answers what was said, and what serves."""
+    before, process = _SETTINGS.read_text(), show("MainPID")
+    _SETTINGS.write_text(f"{before}MAX_QUEUE=99999\n")
+    said = attempt(bundle / "install.sh", "--skip-self-test")
+    _SETTINGS.write_text(before)
+    return [said, show("MainPID") == process, look()["current"]]
+
+
+def upgrade_that_fails(bundle: Path) -> list[Any]:
+    """To a version that only fails when it serves. Answers what was said, and what serves."""
+    links = [(_CODE / name).readlink() for name in ("current", "previous")]
+    serve = next((_CODE / "0.2.0" / "venv" / "lib").glob("python3*/site-packages/backend/serve.py"))
+    serve.write_text("raise SystemExit(2)\n")
+    said = attempt(bundle / "install.sh", "--skip-self-test")
+    kept = [(_CODE / name).readlink() for name in ("current", "previous")] == links
+    return [said, kept, look()["version"]]
 
 
 def look() -> dict[str, Any]:

@@ -467,6 +467,20 @@ def test_a_rollback_is_the_version_before_with_the_same_jobs(service: dict[str, 
     assert service["job"]["rolled back"] == "done"
 
 
+def test_a_version_that_refuses_the_settings_does_not_take_over(service: dict[str, Any]) -> None:
+    said, runs_on, current = service["senseless settings"]
+    assert (runs_on, current) == (True, "0.1.0")
+    assert "holdcheck: MAX_QUEUE='99999': Input should be less than or equal to 1000" in said
+    assert "0.2.0 cannot start with the settings in /etc/holdcheck/env, and does not take over" in said
+    assert "Traceback" not in said
+
+
+def test_an_upgrade_that_does_not_get_ready_is_taken_back(service: dict[str, Any]) -> None:
+    said, links_are_kept, version = service["upgrade that fails"]
+    assert (links_are_kept, version) == (True, "0.1.0")
+    assert "0.2.0 does not get ready; 0.1.0 serves as before" in said
+
+
 def test_a_killed_service_is_started_again(service: dict[str, Any]) -> None:
     assert service["killed"] == {"ActiveState": "active", "NRestarts": "1"}
 
