@@ -242,7 +242,7 @@ install_code() {
         remove_version "$code"
         die "pip could not install the wheels; nothing was changed"
     }
-    for file in install.sh bundle.txt holdcheck.service monitor_memory.sh monitor.sh .env.example LICENSE samples source.tar.gz; do
+    for file in install.sh bundle.txt holdcheck.service monitor_memory.sh monitor.sh .env.example LICENSE profiles samples source.tar.gz; do
         cp -R "$here/$file" "$code/$file"
         chmod -R a+rX "$code/$file"
     done

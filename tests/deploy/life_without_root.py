@@ -39,6 +39,7 @@ def main(bundle: Path, home: Path, python: str) -> None:
     said = install(bundle, home, "--python", python, "--skip-self-test")
     seen["installed"] = str((prefix / "current").readlink())
     seen["beside it"] = sorted(path.name for path in prefix.iterdir() if path.is_dir())
+    seen["profiles"] = sorted(path.name for path in (prefix / "current" / "profiles").iterdir())
     seen["owners"] = sorted({path.owner() for path in prefix.rglob("*") if not path.is_symlink()})
     seen |= use(said, home, bundle / "samples" / "navy.jpg")
     seen["again"] = install(bundle, home, "--python", python)

@@ -356,6 +356,7 @@ def test_an_ordinary_user_installs_it_without_a_network(alone: dict[str, Any]) -
     assert alone["unreachable"] == "Network is unreachable"
     assert alone["installed"] == "0.1.0"
     assert alone["owners"] == ["nobody"]
+    assert alone["profiles"] == sorted(path.name for path in (bundle.ROOT / "deploy" / "profiles").iterdir())
 
 
 def test_a_version_that_cannot_analyse_a_photo_does_not_take_over(alone: dict[str, Any]) -> None:
