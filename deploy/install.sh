@@ -438,11 +438,19 @@ go_back() {
     die "$failed does not get ready; $before serves as before. \`journalctl -u holdcheck\` tells why"
 }
 
+# As a shell reads one word.
+quoted() {
+    case $1 in
+        *[!A-Za-z0-9/._+-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+        *) printf '%s' "$1" ;;
+    esac
+}
+
 say_how_to_start() {
     say "settings: $settings"
-    run="$prefix/current/venv/bin/python -I -m backend"
+    run="$(quoted "$prefix/current/venv/bin/python") -I -m backend"
     if [ -n "$for_user" ]; then
-        say "to start it: cd $state && $run"
+        say "to start it: cd $(quoted "$state") && $run"
     else
         say "to start it: cd $state && setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs $run"
     fi

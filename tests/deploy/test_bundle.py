@@ -121,7 +121,7 @@ def _live_without_root(folder: Path, first: Path) -> str:
             "NO INSTALLATION WITHOUT A NETWORK: it takes root, for a namespace without one, unshare, ip, "
             f"setpriv, and a CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home"
         )
-    home = folder / "home"
+    home = folder / "nobody's home"
     home.mkdir()
     shutil.chown(home, "nobody", "nogroup")
     command = ["unshare", "--net", sys.executable, "-m", "tests.deploy.life_without_root"]
