@@ -8,7 +8,7 @@
       monitor_memory.sh   how the service does, in a terminal; monitor.sh is part of it
       wheels/             holdcheck with the phone's app, its dependencies, and pip
       models/             what was prepared; the bundled models lie in holdcheck's wheel
-      profiles/           settings for three sizes of server
+      profiles/           settings for several sizes of server
       samples/            photos that install.sh analyses before it lets the new version serve
       source.tar.gz       the source of all that is ours; the weights lie in holdcheck's wheel
       .env.example LICENSE

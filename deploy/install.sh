@@ -326,7 +326,7 @@ as_the_service() {
         (cd "$state" && setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs "$@") >/dev/null 2>"$log"
     else
         # By systemd, for it reads that file in its own way. --wait would need D-Bus; a oneshot is waited for without.
-        said=$(systemd-run --quiet --collect --unit=holdcheck-trial --property=Type=oneshot --property=User=holdcheck \
+        said=$(systemd-run --quiet --collect --unit="holdcheck-trial-$$" --property=Type=oneshot --property=User=holdcheck \
             --property=Group=holdcheck --property="WorkingDirectory=$state" --property="EnvironmentFile=$settings" \
             --setenv="DATA_DIR=$state/data" --setenv="MODELS_DIR=$state/models" \
             --property=StandardOutput=null --property="StandardError=file:$log" -- "$@" 2>&1) || {

@@ -112,7 +112,7 @@ def test_a_service_has_no_code_in_a_home(prefix: str, tmp_path: Path) -> None:
     assert f"--prefix {prefix}: lies in somebody's home" in done.stderr
     # By another name too.
     (tmp_path / "link").symlink_to(prefix)
-    command = ["sh", INSTALL, "--prefix", str(tmp_path / "link" / "code")]
+    command = ["sh", str(INSTALL), "--prefix", str(tmp_path / "link" / "code")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
 
 
@@ -151,7 +151,7 @@ def test_an_installation_is_not_taken_for_one_of_the_other_kind(
     made_for: str, options: list[str], reason: str, tmp_path: Path
 ) -> None:
     installation(tmp_path, made_for)
-    command = ["sh", INSTALL, "--prefix", tmp_path, "--uninstall", "--purge", *options]
+    command = ["sh", str(INSTALL), "--prefix", str(tmp_path), "--uninstall", "--purge", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, (tmp_path / "current").exists()) == (2, True)
     assert reason in done.stderr
