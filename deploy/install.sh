@@ -372,6 +372,7 @@ install_unit() {
     mv "$unit.new" "$unit"
     [ -z "$memory" ] || {
         mkdir -p "$unit.d"
+        limit_before=$(cat "$unit.d/memory.conf" 2>/dev/null || true)
         printf '[Service]\nMemoryMax=%s\n' "$memory" >"$unit.d/memory.conf"
     }
     systemctl daemon-reload
@@ -427,12 +428,17 @@ failed_start() {
         "--rollback\` goes back to $(readlink "$prefix/previous" || echo "an earlier version, once there is one")"
 }
 
-# Both links as they were before the switch.
+# The links and the limit as they were before the switch.
 go_back() {
     failed=$(readlink "$prefix/current")
     say "$failed does not get ready: going back to $before"
     if [ -n "$before_that" ]; then point previous "$before_that"; else rm -f "$prefix/previous"; fi
     point current "$before"
+    [ -z "$memory" ] || {
+        rm -f "$unit.d/memory.conf"
+        [ -z "$limit_before" ] || printf '%s\n' "$limit_before" >"$unit.d/memory.conf"
+        memory=''
+    }
     install_unit
     run_service || die "$before does not get ready either: \`journalctl -u holdcheck\` tells more"
     die "$failed does not get ready; $before serves as before. \`journalctl -u holdcheck\` tells why"

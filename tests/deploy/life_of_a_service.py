@@ -115,9 +115,10 @@ def upgrade_that_fails(bundle: Path) -> list[Any]:
     links = [(_CODE / name).readlink() for name in ("current", "previous")]
     serve = next((_CODE / "0.2.0" / "venv" / "lib").glob("python3*/site-packages/backend/serve.py"))
     serve.write_text("raise SystemExit(2)\n")
-    said = attempt(bundle / "install.sh", "--skip-self-test")
+    said = attempt(bundle / "install.sh", "--skip-self-test", "--memory", "350M")
     kept = [(_CODE / name).readlink() for name in ("current", "previous")] == links
-    return [said, kept, look()["version"]]
+    serving = look()
+    return [said, kept, serving["version"], serving["limit_mb"]]
 
 
 def look() -> dict[str, Any]:

@@ -477,8 +477,8 @@ def test_a_version_that_refuses_the_settings_does_not_take_over(service: dict[st
 
 
 def test_an_upgrade_that_does_not_get_ready_is_taken_back(service: dict[str, Any]) -> None:
-    said, links_are_kept, version = service["upgrade that fails"]
-    assert (links_are_kept, version) == (True, "0.1.0")
+    said, links_are_kept, version, limit_mb = service["upgrade that fails"]
+    assert (links_are_kept, version, limit_mb) == (True, "0.1.0", 300)
     assert "0.2.0 does not get ready; 0.1.0 serves as before" in said
 
 
