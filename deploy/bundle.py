@@ -8,6 +8,7 @@
       monitor_memory.sh   how the service does, in a terminal; monitor.sh is part of it
       wheels/             holdcheck with the phone's app, its dependencies, and pip
       models/             what was prepared; the bundled models lie in holdcheck's wheel
+      profiles/           settings for several sizes of server
       samples/            photos that install.sh analyses before it lets the new version serve
       source.tar.gz       the source of all that is ours; the weights lie in holdcheck's wheel
       .env.example LICENSE
@@ -44,6 +45,7 @@ _LOWEST_PYTHON = (3, 11)
 _SUMS = "SHA256SUMS"
 _VERSION_LINE = re.compile(r'^version = "(.*)"$', re.MULTILINE)
 _APP = Path("frontend") / "dist"
+_PROFILES = Path("deploy") / "profiles"
 _WEIGHTS = ("holdcheck", "models")
 """Not in the source's archive too: the wheel has them as they are."""
 _SCRIPTS = frozenset({"install.sh", "monitor_memory.sh"})
@@ -138,6 +140,7 @@ def make(
         say(f"prepared models: {', '.join(taken) or 'none; the bundled ones answer'}")
         for name in _BESIDE:
             shutil.copy(ROOT / name, folder)
+        shutil.copytree(ROOT / _PROFILES, folder / "profiles")
         shutil.copytree(ROOT / "samples", folder / "samples", ignore=shutil.ignore_patterns("*.json"))
         source = [name for name in _tracked_files() if name.parts[:2] != _WEIGHTS]
         pack(ROOT, source, PurePosixPath(f"holdcheck-{version}"), folder / "source.tar.gz", epoch)

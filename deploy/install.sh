@@ -3,6 +3,8 @@
 set -eu
 umask 022
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+# Lies in each version's folder before anything else does, and says for whom it is. What has none is somebody else's.
+marker=.holdcheck-version
 
 usage() {
     cat <<'TEXT'
@@ -83,23 +85,55 @@ read_options() {
 }
 
 choose_places() {
+    # Once installed, this file is for the installation that it lies in.
+    [ -n "$prefix" ] || [ ! -f "$here/$marker" ] || {
+        prefix=${here%/*}
+        [ "$(cat "$here/$marker")" != user ] || for_user=yes
+    }
     [ "$(id -u)" = 0 ] || [ -n "$for_user" ] || {
         for_user=yes
-        say "not root: installing for you alone"
+        [ "$action" != install ] || say "not root: installing for you alone"
     }
-    with_systemd=''
+    with_systemd='' mode=service
     if [ -n "$for_user" ]; then
-        prefix=${prefix:-${HOME:?}/holdcheck}
+        mode=user prefix=${prefix:-${HOME:?}/holdcheck}
         state=$prefix settings=$prefix/.env
         [ -z "$memory" ] || misused "--memory is for the service; here it is for you alone"
+        check_mode
         return
     fi
     prefix=${prefix:-/opt/holdcheck}
     state=/var/lib/holdcheck settings=/etc/holdcheck/env
     unit=/etc/systemd/system/holdcheck.service
+    check_mode
+    [ "$action" != install ] || ! is_in_a_home "$(readlink -m "$prefix")" ||
+        misused "--prefix $prefix: lies in somebody's home, which the service's user cannot read"
+    [ "$action" = install ] || owns_unit || return 0
     [ -n "$no_systemd" ] || {
         if [ -d /run/systemd/system ]; then with_systemd=yes; else say "systemd does not run here: no service"; fi
     }
+}
+
+# Where settings and data are, which a purge removes, depends on it.
+check_mode() {
+    made_for=$(cat "$prefix"/*/"$marker" 2>/dev/null | head -n 1)
+    case ${made_for:-$mode} in
+        "$mode") ;;
+        user) misused "$prefix was installed for one user: --user" ;;
+        *) misused "$prefix was installed for a service: as root, and without --user" ;;
+    esac
+}
+
+# Whether the service runs the code of this installation: another may lie elsewhere.
+owns_unit() {
+    [ -e "$unit" ] || return 1
+    served=$(sed -n 's,^ExecStart=\(.*\)/current/venv/.*,\1,p' "$unit")
+    [ "$(readlink -m "$served")" = "$(readlink -m "$prefix")" ]
+}
+
+# The unit hides these folders (ProtectHome=).
+is_in_a_home() {
+    case $1/ in /root/* | /home/* | /run/user/*) ;; *) return 1 ;; esac
 }
 
 # --- is the bundle whole, and for this machine? --------------------------------------------------------------------
@@ -115,9 +149,12 @@ check_bundle() {
     fi
     # pip would take what was laid beside the wheels as gladly.
     listed=$(sed 's/^[0-9a-f]*  //' "$here/SHA256SUMS")
-    present=$(cd "$here" && find . -type f ! -path ./SHA256SUMS | sed 's,^\./,,')
+    present=$(cd "$here" && find . ! -type d ! -path ./SHA256SUMS | sed 's,^\./,,')
     stray=$(printf '%s\n' "$present" | grep -v -F -x -e "$listed" | tr '\n' ' ')
     [ -z "$stray" ] || die "not part of the bundle, nothing was installed: ${stray}must go"
+    case $(readlink -m "$prefix")/ in
+        "$here"/*) die "--prefix $prefix: lies in the unpacked bundle, which stays as it is" ;;
+    esac
     version=$(fact version)
 }
 
@@ -155,9 +192,8 @@ choose_python() {
         path=$(command -v "$candidate") || continue
         wrong=$(misfit "$path")
         if [ -z "$wrong" ] && [ -z "$for_user" ]; then
-            case $("$path" -I -c 'import os, sys; print(os.path.realpath(sys.executable))') in
-                /root/* | /home/* | /run/user/*) wrong="lies in somebody's home, which the service's user cannot read" ;;
-            esac
+            ! is_in_a_home "$("$path" -I -c 'import os, sys; print(os.path.realpath(sys.executable))')" ||
+                wrong="lies in somebody's home, which the service's user cannot read"
         fi
         [ -n "$wrong" ] || {
             python=$path
@@ -167,6 +203,18 @@ choose_python() {
     done
     die "this bundle needs CPython $(fact python) (64-bit, glibc $(fact glibc) or newer); found none${found}." \
         "Install it, name one with --python, or make a bundle for another: \`make bundle PYTHON_VERSION=3.N\`"
+}
+
+# The service's user: what stops it from being made should stop the rest too.
+check_user() {
+    [ -z "$for_user" ] || return 0
+    user=$(getent passwd holdcheck || true) group=$(getent group holdcheck || true)
+    if [ -z "$user$group" ]; then
+        command -v useradd >/dev/null || die "there is no useradd, nothing was installed: make a system user and group called holdcheck"
+    elif [ -z "$user" ] || [ -z "$group" ]; then
+        die "of user and group holdcheck there is only the ${user:+user}${group:+group}, nothing was installed:" \
+            "make the other, or remove it"
+    fi
 }
 
 # --- install -------------------------------------------------------------------------------------------------------
@@ -180,22 +228,33 @@ install_code() {
         say "$version is installed already"
         return
     fi
+    [ ! -e "$code" ] || [ -f "$code/$marker" ] || rmdir "$code" 2>/dev/null ||
+        die "$code is not of this installer's making, nothing was installed: move it away"
     say "installing $version in $code"
-    rm -rf "$code"
+    remove_version "$code"
     mkdir -p "$code"
+    echo "$mode" >"$code/$marker"
     # Debian's venv makes no pip without another package; the bundle has its own.
     "$python" -I -m venv --without-pip "$code/venv"
     PIP_CONFIG_FILE=/dev/null "$code/venv/bin/python" -I "$(echo "$here"/wheels/pip-*.whl)/pip" --isolated install \
         --quiet --no-index --find-links "$here/wheels" --no-cache-dir --disable-pip-version-check \
         --root-user-action ignore "holdcheck==$version" || {
-        rm -rf "$code"
+        remove_version "$code"
         die "pip could not install the wheels; nothing was changed"
     }
-    for file in install.sh bundle.txt holdcheck.service monitor_memory.sh monitor.sh .env.example LICENSE samples source.tar.gz; do
+    for file in install.sh bundle.txt holdcheck.service monitor_memory.sh monitor.sh .env.example LICENSE profiles samples source.tar.gz; do
         cp -R "$here/$file" "$code/$file"
         chmod -R a+rX "$code/$file"
     done
     grep -v '  models/' "$here/SHA256SUMS" >"$code/INSTALLED"
+}
+
+# What is left where this is cut short is never taken for whole, nor for somebody else's.
+remove_version() {
+    [ -d "$1" ] || return 0
+    rm -f "$1/INSTALLED"
+    find "$1" -mindepth 1 -maxdepth 1 ! -name "$marker" -exec rm -rf {} +
+    rm -rf "$1"
 }
 
 install_settings() {
@@ -226,8 +285,12 @@ install_models() {
 make_user() {
     [ -z "$for_user" ] || return 0
     if ! id holdcheck >/dev/null 2>&1; then
-        command -v useradd >/dev/null || die "there is no useradd: make a system user and group called holdcheck first"
-        useradd --system --user-group --no-create-home --home-dir "$state" --shell /usr/sbin/nologin holdcheck
+        # Says whose the user is to remove.
+        : >"$state/.user-made"
+        useradd --system --user-group --no-create-home --home-dir "$state" --shell /usr/sbin/nologin holdcheck || {
+            rm -f "$state/.user-made"
+            die "useradd could not make the user holdcheck; make it, with a group of its name, and run this again"
+        }
     fi
     mkdir -p "$state/data"
     chown holdcheck:holdcheck "$state/data"
@@ -238,21 +301,38 @@ make_user() {
     ln -sfn "$settings" "$state/.env"
 }
 
-# The models of a version, with these settings, on a photo: what cannot do this must not take over.
+# A version with these settings, and its models on a photo: what cannot do this must not take over.
 test_code() {
+    log=$code/self-test.log
+    as_the_service "$code/venv/bin/python" -I -m backend --settings ||
+        keep_out "cannot start with the settings in $settings"
     [ -n "$self_test" ] && [ "$(readlink "$prefix/current" || true)" != "$version" ] || return 0
     say "analysing a sample with $version"
-    (cd "$state" && as_service_user "$code/venv/bin/python" -I -m holdcheck analyze "$code/samples/plywood.jpg") >"$code/self-test.log" 2>&1 || {
-        tail -n 5 "$code/self-test.log" >&2
-        die "$version cannot analyse a photo here, and does not take over: $code/self-test.log"
-    }
+    as_the_service "$code/venv/bin/python" -I -m holdcheck analyze "$code/samples/plywood.jpg" ||
+        keep_out "cannot analyse a photo here"
 }
 
-as_service_user() {
+keep_out() {
+    tail -n 5 "$log" >&2
+    die "$version $1, and does not take over: $log"
+}
+
+# With its user, in its folder, with its settings. What goes wrong is in $log.
+as_the_service() {
+    rm -f "$log"
     if [ -n "$for_user" ]; then
-        "$@"
+        (cd "$state" && "$@") >/dev/null 2>"$log"
+    elif [ -z "$with_systemd" ]; then
+        (cd "$state" && setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs "$@") >/dev/null 2>"$log"
     else
-        setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs "$@"
+        # By systemd, for it reads that file in its own way. --wait would need D-Bus; a oneshot is waited for without.
+        said=$(systemd-run --quiet --collect --unit="holdcheck-trial-$$" --property=Type=oneshot --property=User=holdcheck \
+            --property=Group=holdcheck --property="WorkingDirectory=$state" --property="EnvironmentFile=$settings" \
+            --setenv="DATA_DIR=$state/data" --setenv="MODELS_DIR=$state/models" \
+            --property=StandardOutput=null --property="StandardError=file:$log" -- "$@" 2>&1) || {
+            [ -s "$log" ] || printf '%s\n' "$said" >"$log"
+            return 1
+        }
     fi
 }
 
@@ -264,19 +344,22 @@ point() {
 }
 
 switch_to() {
-    before=$(readlink "$prefix/current" || true)
-    [ "$before" != "$1" ] || return 0
+    before=$(readlink "$prefix/current" || true) before_that=$(readlink "$prefix/previous" || true)
+    if [ "$before" = "$1" ]; then
+        before=''
+        return
+    fi
     [ -z "$before" ] || point previous "$before"
     point current "$1"
     say "$1 is the current version${before:+, $before the one before}"
 }
 
 remove_older() {
-    for old in "$prefix"/*/bundle.txt; do
+    for old in "$prefix"/*/"$marker"; do
         old=$(dirname "$old")
         case ${old##*/} in
             current | previous | "$(readlink "$prefix/current" || true)" | "$(readlink "$prefix/previous" || true)") ;;
-            *) rm -rf "$old" && say "removed ${old##*/}" ;;
+            *) remove_version "$old" && say "removed ${old##*/}" ;;
         esac
     done
 }
@@ -289,6 +372,7 @@ install_unit() {
     mv "$unit.new" "$unit"
     [ -z "$memory" ] || {
         mkdir -p "$unit.d"
+        limit_before=$(cat "$unit.d/memory.conf" 2>/dev/null || true)
         printf '[Service]\nMemoryMax=%s\n' "$memory" >"$unit.d/memory.conf"
     }
     systemctl daemon-reload
@@ -300,17 +384,33 @@ start() {
         say_how_to_start
         return
     fi
-    systemctl restart holdcheck
+    run_service || failed_start
+}
+
+# Answers whether it got ready.
+run_service() {
+    systemctl reset-failed holdcheck 2>/dev/null || true
+    systemctl restart holdcheck || return 1
     say "waiting until the models are loaded"
-    (cd "$state" && "$prefix/current/venv/bin/python" -I - "$(systemctl show holdcheck --property MainPID --value)") <<'PYTHON' || failed_start
-import os, sys, time, urllib.error, urllib.request
+    (cd "$state" && "$prefix/current/venv/bin/python" -I - "$(systemctl show holdcheck --property MainPID --value)") <<'PYTHON'
+import os, sys, time, urllib.request
 from backend.settings import ServiceSettings
-settings = ServiceSettings.load()
+from holdcheck.errors import SettingsError
+process = f"/proc/{sys.argv[1]}"
+try:
+    with open(f"{process}/environ") as pairs:
+        os.environ.clear()
+        os.environ.update(pair.split("=", 1) for pair in pairs.read().split("\0") if "=" in pair)
+    settings = ServiceSettings.load()
+except OSError:
+    sys.exit(1)  # it has ended already
+except SettingsError as error:
+    sys.exit(f"holdcheck: {error}")
 host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
 url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 for _ in range(240):
-    if not os.path.exists(f"/proc/{sys.argv[1]}"):
+    if not os.path.exists(process):
         break
     try:
         opener.open(f"{url}/readyz", timeout=10)
@@ -323,15 +423,40 @@ PYTHON
 
 failed_start() {
     journalctl --unit holdcheck --lines 10 --no-pager --output cat >&2 || true
+    [ -z "$before" ] || go_back
     die "the service does not get ready. \`journalctl -u holdcheck\` tells more; \`sh $prefix/current/install.sh" \
         "--rollback\` goes back to $(readlink "$prefix/previous" || echo "an earlier version, once there is one")"
 }
 
+# The links and the limit as they were before the switch.
+go_back() {
+    failed=$(readlink "$prefix/current")
+    say "$failed does not get ready: going back to $before"
+    if [ -n "$before_that" ]; then point previous "$before_that"; else rm -f "$prefix/previous"; fi
+    point current "$before"
+    [ -z "$memory" ] || {
+        rm -f "$unit.d/memory.conf"
+        [ -z "$limit_before" ] || printf '%s\n' "$limit_before" >"$unit.d/memory.conf"
+        memory=''
+    }
+    install_unit
+    run_service || die "$before does not get ready either: \`journalctl -u holdcheck\` tells more"
+    die "$failed does not get ready; $before serves as before. \`journalctl -u holdcheck\` tells why"
+}
+
+# As a shell reads one word.
+quoted() {
+    case $1 in
+        *[!A-Za-z0-9/._+-]*) printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+        *) printf '%s' "$1" ;;
+    esac
+}
+
 say_how_to_start() {
     say "settings: $settings"
-    run="$prefix/current/venv/bin/python -I -m backend"
+    run="$(quoted "$prefix/current/venv/bin/python") -I -m backend"
     if [ -n "$for_user" ]; then
-        say "to start it: cd $state && $run"
+        say "to start it: cd $(quoted "$state") && $run"
     else
         say "to start it: cd $state && setpriv --reuid=holdcheck --regid=holdcheck --clear-groups --no-new-privs $run"
     fi
@@ -343,6 +468,7 @@ install_all() {
     check_bundle
     check_machine
     choose_python
+    check_user
     install_code
     install_settings
     install_models
@@ -363,19 +489,24 @@ roll_back() {
 }
 
 uninstall() {
-    [ -z "$with_systemd" ] || [ ! -e "$unit" ] || systemctl --quiet disable --now holdcheck
-    [ -n "$for_user" ] || rm -f "$unit"
-    [ -z "$with_systemd" ] || systemctl daemon-reload
-    for code in "$prefix"/*/bundle.txt; do
-        [ ! -e "$code" ] || [ -L "$(dirname "$code")" ] || rm -rf "$(dirname "$code")"
+    if [ -z "$for_user" ] && owns_unit; then
+        [ -z "$with_systemd" ] || systemctl --quiet disable --now holdcheck
+        rm -f "$unit"
+        [ -z "$with_systemd" ] || systemctl daemon-reload
+    elif [ -z "$for_user" ] && [ -n "$purge" ] && [ -e "$unit" ]; then
+        die "the service runs code elsewhere ($unit), with these data and settings: nothing was removed"
+    fi
+    for code in "$prefix"/*/"$marker"; do
+        [ ! -e "$code" ] || [ -L "$(dirname "$code")" ] || remove_version "$(dirname "$code")"
     done
     rm -f "$prefix/current" "$prefix/previous"
     if [ -n "$purge" ]; then
         rm -rf "$state/data" "$state/models" "$settings" "$state/.env"
         [ -n "$for_user" ] || {
             rm -rf "$unit.d"
+            [ ! -e "$state/.user-made" ] || ! id holdcheck >/dev/null 2>&1 || userdel holdcheck
+            rm -f "$state/.user-made"
             rmdir "$state" "$(dirname "$settings")" 2>/dev/null || true
-            ! id holdcheck >/dev/null 2>&1 || userdel holdcheck
         }
         say "removed, with data, models and settings"
     else

@@ -4,6 +4,7 @@ Prints what was seen, as JSON; test_service.py judges it.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +28,10 @@ _WRITE = "touch {0} 2>/dev/null && rm {0} && echo yes || echo no"
 
 def main(first: Path, second: Path) -> None:
     seen: dict[str, Any] = {"networks": sorted(path.name for path in Path("/sys/class/net").iterdir())}
+    run("groupadd", "holdcheck")
+    said = attempt(first / "install.sh")
+    seen["group without a user"] = [said, [path.name for path in _CODE.iterdir()]]
+    run("groupdel", "holdcheck")
     install(first)
     seen["verify"] = run("systemd-analyze", "verify", "holdcheck.service")
     seen["first"] = look()
@@ -49,12 +54,22 @@ def main(first: Path, second: Path) -> None:
     run("sh", "/opt/holdcheck/current/install.sh", "--rollback")
     seen["rolled back"] = look()
     seen["job"]["rolled back"] = job_status(job)
+    seen["senseless settings"] = upgrade_with_senseless_settings(second)
+    seen["upgrade that fails"] = upgrade_that_fails(second)
+    another = lay_out(_CODE / "another", first)
+    seen["purged elsewhere"] = attempt(another, "--uninstall", "--purge")
+    run("sh", another, "--uninstall")
+    seen["removed elsewhere"] = [(_CODE / "another").exists(), show("ActiveState")["ActiveState"]]
     seen["killed"] = kill()
     seen["changed model"] = change_a_model()
     run("sh", "/opt/holdcheck/current/install.sh", "--uninstall")
     seen["uninstalled"] = left()
     run("sh", str(first / "install.sh"), "--uninstall", "--purge")
     seen["purged"] = left()
+    seen["user purged"] = has_user()
+    run("useradd", "--system", "--user-group", "holdcheck")
+    run("sh", lay_out(_CODE / "another", first), "--uninstall", "--purge")
+    seen["user of the owner's"] = has_user()
     print(json.dumps(seen))
 
 
@@ -67,6 +82,43 @@ def run(*command: str) -> str:
 
 def install(bundle: Path, *options: str) -> str:
     return run("sh", str(bundle / "install.sh"), *options)
+
+
+def lay_out(prefix: Path, bundle: Path) -> str:
+    """An installation beside the service's, as far as removing it goes. Answers its installer."""
+    (prefix / "0.1.0").mkdir(parents=True)
+    (prefix / "0.1.0" / ".holdcheck-version").write_text("service\n")
+    shutil.copy(bundle / "install.sh", prefix / "0.1.0")
+    return str(prefix / "0.1.0" / "install.sh")
+
+
+def attempt(installer: Path | str, *options: str) -> str:
+    """Do what will be refused. Answers why."""
+    command = ["sh", str(installer), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 1:
+        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def upgrade_with_senseless_settings(bundle: Path) -> list[Any]:
+    """Senseless for the service alone. Answers what was said, and what serves."""
+    before, process = _SETTINGS.read_text(), show("MainPID")
+    _SETTINGS.write_text(f"{before}MAX_QUEUE=99999\n")
+    said = attempt(bundle / "install.sh", "--skip-self-test")
+    _SETTINGS.write_text(before)
+    return [said, show("MainPID") == process, look()["current"]]
+
+
+def upgrade_that_fails(bundle: Path) -> list[Any]:
+    """To a version that only fails when it serves. Answers what was said, and what serves."""
+    links = [(_CODE / name).readlink() for name in ("current", "previous")]
+    serve = next((_CODE / "0.2.0" / "venv" / "lib").glob("python3*/site-packages/backend/serve.py"))
+    serve.write_text("raise SystemExit(2)\n")
+    said = attempt(bundle / "install.sh", "--skip-self-test", "--memory", "350M")
+    kept = [(_CODE / name).readlink() for name in ("current", "previous")] == links
+    serving = look()
+    return [said, kept, serving["version"], serving["limit_mb"]]
 
 
 def look() -> dict[str, Any]:
@@ -146,6 +198,10 @@ def wait_for(condition: Any) -> None:
             pass
         time.sleep(0.25)
     raise SystemExit(run("journalctl", "--unit", "holdcheck", "--lines", "30", "--no-pager"))
+
+
+def has_user() -> bool:
+    return subprocess.run(["id", "holdcheck"], capture_output=True, check=False).returncode == 0
 
 
 def left() -> dict[str, bool]:

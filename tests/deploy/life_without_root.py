@@ -29,14 +29,25 @@ def main(bundle: Path, home: Path, python: str) -> None:
     refused = attempt(bundle, home, "--python", python)
     seen["senseless settings"] = [refused.returncode, refused.stderr, (prefix / "current").exists()]
     (prefix / ".env").write_text("PORT=0\n")
+    # Not its own, and what is left of a version whose installation or removal was killed.
+    (prefix / "unpacked").mkdir()
+    (prefix / "unpacked" / "bundle.txt").touch()
+    (prefix / "0.0.1").mkdir()
+    (prefix / "0.0.1" / ".holdcheck-version").touch()
+    for path in (*(prefix / "unpacked").iterdir(), prefix / "unpacked", prefix / "0.0.1"):
+        shutil.chown(path, "nobody", "nogroup")
     said = install(bundle, home, "--python", python, "--skip-self-test")
     seen["installed"] = str((prefix / "current").readlink())
+    seen["beside it"] = sorted(path.name for path in prefix.iterdir() if path.is_dir())
+    seen["profiles"] = sorted(path.name for path in (prefix / "current" / "profiles").iterdir())
     seen["owners"] = sorted({path.owner() for path in prefix.rglob("*") if not path.is_symlink()})
     seen |= use(said, home, bundle / "samples" / "navy.jpg")
     seen["again"] = install(bundle, home, "--python", python)
     seen["settings again"] = (prefix / ".env").read_text()
-    install(bundle, home, "--uninstall")
+    # Of the installation that it lies in, wherever home is.
+    install(prefix / "current", home / "elsewhere", "--uninstall")
     seen["left"] = sorted(path.name for path in prefix.iterdir())
+    shutil.rmtree(prefix / "unpacked")
     install(bundle, home, "--uninstall", "--purge")
     seen["left after a purge"] = prefix.exists()
     print(json.dumps(seen))

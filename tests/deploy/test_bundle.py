@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -120,7 +121,7 @@ def _live_without_root(folder: Path, first: Path) -> str:
             "NO INSTALLATION WITHOUT A NETWORK: it takes root, for a namespace without one, unshare, ip, "
             f"setpriv, and a CPython {_PYTHON[0]}.{_PYTHON[1]} outside of anybody's home"
         )
-    home = folder / "home"
+    home = folder / "nobody's home"
     home.mkdir()
     shutil.chown(home, "nobody", "nogroup")
     command = ["unshare", "--net", sys.executable, "-m", "tests.deploy.life_without_root"]
@@ -266,12 +267,17 @@ def _lay_beside(folder: Path) -> str:
     return "wheels/numpy-99.0-py3-none-any.whl must go"
 
 
+def _link_beside(folder: Path) -> str:
+    (folder / "wheels" / "numpy-99.0-py3-none-any.whl").symlink_to(folder.parent / "elsewhere.whl")
+    return "wheels/numpy-99.0-py3-none-any.whl must go"
+
+
 def _empty_the_sums(folder: Path) -> str:
     _replace(folder / "SHA256SUMS", b"")
     return "SHA256SUMS"
 
 
-@pytest.mark.parametrize("harm", [_damage, _lose, _lay_beside, _empty_the_sums])
+@pytest.mark.parametrize("harm", [_damage, _lose, _lay_beside, _link_beside, _empty_the_sums])
 def test_a_bundle_that_is_not_as_it_was_made_is_refused(
     second: Path, tmp_path: Path, harm: Callable[[Path], str]
 ) -> None:
@@ -312,6 +318,29 @@ def test_a_bundle_for_another_python_or_libc_is_refused(
     assert reason in done.stderr
 
 
+def test_what_a_killed_installation_leaves_is_removed(second: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase $* in *venv*) kill -9 $PPID; exit ;; esac\nexec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    home = tmp_path / "home"
+    assert _install(second, home, "--python", str(python)).returncode == -signal.SIGKILL
+    assert (home / "0.2.0").exists()
+    assert _install(second, home, "--uninstall").returncode == 0
+    assert not home.exists()
+
+
+def test_a_folder_that_the_installer_did_not_make_is_not_replaced(second: Path, tmp_path: Path) -> None:
+    copy = _copy(second, tmp_path / "home" / "0.2.0")
+    done = _install(copy, tmp_path / "home")
+    assert done.returncode == 1
+    assert "0.2.0 is not of this installer's making" in done.stderr
+    done = _install(copy, copy)
+    assert done.returncode == 1
+    assert "lies in the unpacked bundle" in done.stderr
+
+
 # --- without root and without a network ---------------------------------------------------------------------
 
 
@@ -327,6 +356,7 @@ def test_an_ordinary_user_installs_it_without_a_network(alone: dict[str, Any]) -
     assert alone["unreachable"] == "Network is unreachable"
     assert alone["installed"] == "0.1.0"
     assert alone["owners"] == ["nobody"]
+    assert alone["profiles"] == sorted(path.name for path in (bundle.ROOT / "deploy" / "profiles").iterdir())
 
 
 def test_a_version_that_cannot_analyse_a_photo_does_not_take_over(alone: dict[str, Any]) -> None:
@@ -362,8 +392,12 @@ def test_installing_it_again_changes_nothing(alone: dict[str, Any]) -> None:
     assert alone["settings again"] == "PORT=0\n"
 
 
+def test_an_upgrade_removes_what_a_killed_one_left_and_nothing_of_the_owners(alone: dict[str, Any]) -> None:
+    assert alone["beside it"] == ["0.1.0", "current", "models", "unpacked"]
+
+
 def test_removing_it_keeps_what_is_the_owners(alone: dict[str, Any]) -> None:
-    assert alone["left"] == [".env", "data", "models"]
+    assert alone["left"] == [".env", "data", "models", "unpacked"]
     assert alone["left after a purge"] is False
 
 
@@ -383,6 +417,12 @@ def test_systemd_starts_what_was_installed_without_a_network(service: dict[str, 
     assert service["first"]["version"] == service["first"]["current"] == "0.1.0"
     assert service["first"]["models"] == ["holds-yolo11n-seg", "ViT-B/32"]
     _is_the_page(service["first"]["page"])
+
+
+def test_a_group_without_its_user_is_seen_before_anything_is_written(service: dict[str, Any]) -> None:
+    said, code = service["group without a user"]
+    assert "of user and group holdcheck there is only the group" in said
+    assert code == []
 
 
 def test_a_photo_is_analysed_under_every_restriction_of_the_unit(service: dict[str, Any]) -> None:
@@ -428,6 +468,20 @@ def test_a_rollback_is_the_version_before_with_the_same_jobs(service: dict[str, 
     assert service["job"]["rolled back"] == "done"
 
 
+def test_a_version_that_refuses_the_settings_does_not_take_over(service: dict[str, Any]) -> None:
+    said, runs_on, current = service["senseless settings"]
+    assert (runs_on, current) == (True, "0.1.0")
+    assert "holdcheck: MAX_QUEUE='99999': Input should be less than or equal to 1000" in said
+    assert "0.2.0 cannot start with the settings in /etc/holdcheck/env, and does not take over" in said
+    assert "Traceback" not in said
+
+
+def test_an_upgrade_that_does_not_get_ready_is_taken_back(service: dict[str, Any]) -> None:
+    said, links_are_kept, version, limit_mb = service["upgrade that fails"]
+    assert (links_are_kept, version, limit_mb) == (True, "0.1.0", 300)
+    assert "0.2.0 does not get ready; 0.1.0 serves as before" in said
+
+
 def test_a_killed_service_is_started_again(service: dict[str, Any]) -> None:
     assert service["killed"] == {"ActiveState": "active", "NRestarts": "1"}
 
@@ -445,3 +499,13 @@ def test_removing_the_service_keeps_data_and_settings_until_a_purge(service: dic
         "/etc/systemd/system/holdcheck.service.d",
     }
     assert not any(service["purged"].values())
+
+
+def test_a_purge_removes_the_user_only_where_the_installer_made_it(service: dict[str, Any]) -> None:
+    assert service["user purged"] is False
+    assert service["user of the owner's"] is True
+
+
+def test_removing_code_elsewhere_leaves_the_service_alone(service: dict[str, Any]) -> None:
+    assert "the service runs code elsewhere" in service["purged elsewhere"]
+    assert service["removed elsewhere"] == [False, "active"]

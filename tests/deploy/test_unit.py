@@ -1,5 +1,6 @@
 """The systemd unit and the installer, as their own tools read them. test_bundle.py runs both."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -100,4 +101,57 @@ def test_help_tells_of_every_option() -> None:
 def test_options_that_make_no_sense_are_refused(options: list[str], reason: str) -> None:
     done = subprocess.run(["sh", INSTALL, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
+    assert reason in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT CHECKED: only root installs for a service")
+@pytest.mark.parametrize("prefix", ["/root/holdcheck", "/home/somebody/holdcheck", "/run/user/0"])
+def test_a_service_has_no_code_in_a_home(prefix: str, tmp_path: Path) -> None:
+    done = subprocess.run(["sh", INSTALL, "--prefix", prefix], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"--prefix {prefix}: lies in somebody's home" in done.stderr
+    # By another name too.
+    (tmp_path / "link").symlink_to(prefix)
+    command = ["sh", str(INSTALL), "--prefix", str(tmp_path / "link" / "code")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+def installation(prefix: Path, mode: str) -> Path:
+    """What the installer goes by, of an installed version. Answers the installer in it."""
+    (prefix / "0.2.0").mkdir(parents=True)
+    (prefix / "0.2.0" / ".holdcheck-version").write_text(f"{mode}\n")
+    shutil.copy(INSTALL, prefix / "0.2.0")
+    (prefix / "current").symlink_to("0.2.0")
+    return prefix / "current" / INSTALL.name
+
+
+def test_an_installed_installer_acts_on_the_installation_that_it_lies_in(tmp_path: Path) -> None:
+    installer = installation(tmp_path / "one", "user")
+    installation(tmp_path / "holdcheck", "user")  # where $HOME says
+    done = subprocess.run(
+        ["sh", installer, "--uninstall", "--purge"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["holdcheck"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT CHECKED: only root may choose for whom it installs")
+@pytest.mark.parametrize(
+    ("made_for", "options", "reason"),
+    [
+        ("service", ["--user"], "was installed for a service: as root, and without --user"),
+        ("user", [], "was installed for one user: --user"),
+    ],
+)
+def test_an_installation_is_not_taken_for_one_of_the_other_kind(
+    made_for: str, options: list[str], reason: str, tmp_path: Path
+) -> None:
+    installation(tmp_path, made_for)
+    command = ["sh", str(INSTALL), "--prefix", str(tmp_path), "--uninstall", "--purge", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, (tmp_path / "current").exists()) == (2, True)
     assert reason in done.stderr
