@@ -209,7 +209,7 @@ describe("the share sheet", () => {
     await scan(page);
     await page.getByRole("button", { name: en.wall.share }).click();
     const sheet = page.getByRole("dialog");
-    expect(await sheet.getByRole("button", { name: /^Share: / }).count()).toBe(2);
+    await expect.poll(() => sheet.getByRole("button", { name: /^Share: / }).count()).toBe(2);
     await sheet.getByRole("button", { name: `${en.share.share}: ${en.share.picture}` }).click();
     const shared = (): Promise<string[]> =>
       page.evaluate(() => (window as unknown as { shared: string[] }).shared);
