@@ -76,7 +76,7 @@ describe("a problem of one's own", () => {
     await phone.accessible("a new problem");
     await page.getByRole("button", { name: en.common.done }).tap();
     await page.getByRole("button", { name: en.hold.close }).tap();
-    expect(await page.locator(".chip").count()).toBe(problems + 1);
+    await expect.poll(() => page.locator(".chip").count()).toBe(problems + 1);
     await page.locator(".chip").last().tap();
     await page.locator(".problem-card").getByText(en.problem.made).waitFor();
     const posted = network.seen.findLast(({ path }) => path.endsWith("/corrections"));
