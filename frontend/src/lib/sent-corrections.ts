@@ -17,16 +17,13 @@ export function asSent(result: Found, corrections: readonly Correction[], share:
   const wall = correct(result, corrections);
   const after = new Map(wall.holds.map((hold) => [hold.id, hold]));
   const added = wall.holds.filter(({ drawn: byHand }) => byHand);
-  const recoloured = new Set(
-    corrections.filter(({ op }) => op === "set_color").map(({ hold_id }) => hold_id),
-  );
   const nameOf = (id: number): number | string => {
     const place = added.findIndex((hold) => hold.id === id);
     return place < 0 ? id : `a${place}`;
   };
   return {
     holds: result.hold_data.flatMap((before) => {
-      const change = difference(before, after.get(before.id), recoloured, result.problems);
+      const change = difference(before, after.get(before.id), result.problems);
       return change === null ? [] : [change];
     }),
     added: added.map(({ contour, color, kind, problemId }) => ({
@@ -65,12 +62,11 @@ function said(
 function difference(
   before: Hold,
   now: SeenHold | undefined,
-  recoloured: ReadonlySet<number>,
   problems: readonly Problem[],
 ): SentCorrections["holds"][number] | null {
   if (now === undefined) return { id: before.id, deleted: true };
   const change = {
-    ...(recoloured.has(before.id) && { color: now.individual_color }),
+    ...(now.said !== null && { color: now.said }),
     ...(now.kind !== before.kind && { kind: now.kind }),
     ...(now.problemId !== problemOf(problems, before.id) && { problem: now.problemId ?? 0 }),
   };
