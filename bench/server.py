@@ -48,7 +48,7 @@ class Server:
         self._settings = dict(settings)
         self._cgroup = cgroup
         self._cpus = frozenset(cpus)
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0.0
@@ -124,7 +124,8 @@ def end_servers_too() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One on 127.0.0.1 that nobody has at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

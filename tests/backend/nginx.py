@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-_START_S = 30.0
+from bench.server import free_port
+from tests.listening import wait_until_listening
+
 _CONFIGURATION = """
 {user}
 worker_processes 1;
@@ -72,7 +72,7 @@ def nginx_before(upstream: str, folder: Path) -> Iterator[Nginx]:
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.fail("nginx is not installed: apt-get install --no-install-recommends nginx-light")
-    port, passing_port = _free_port(), _free_port()
+    port, passing_port = free_port(), free_port()
     file = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # else its worker could not enter the test's folder
     file.write_text(
@@ -82,26 +82,8 @@ def nginx_before(upstream: str, folder: Path) -> Iterator[Nginx]:
     )
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(file), "-e", str(folder / "error.log")])
     try:
-        _wait_for(port, process, folder / "error.log")
+        wait_until_listening("nginx", port, process, folder / "error.log")
         yield Nginx(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{passing_port}", folder / "error.log")
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", error_log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError(f"nginx did not start: {error_log.read_text()}")

@@ -2,18 +2,18 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.server import free_port
+from tests.listening import wait_until_listening
+
 ROOT = Path(__file__).parents[2]
 CADDYFILE = ROOT / "deploy" / "Caddyfile"
-_START_S = 30.0
 
 
 def caddy() -> str:
@@ -32,9 +32,7 @@ def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def caddy_before(upstream: str, folder: Path, **settings: str) -> Iterator[str]:
     """Run it, on a free port and without certificates, before the server at `upstream`; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     chosen = {"DOMAIN": url, "UPSTREAM": upstream.removeprefix("http://"), **settings}
     log_file = folder / "caddy.log"
@@ -47,19 +45,8 @@ def caddy_before(upstream: str, folder: Path, **settings: str) -> Iterator[str]:
             stderr=log,
         )
     try:
-        _wait_for(port, process, log_file)
+        wait_until_listening("Caddy", port, process, log_file)
         yield url
     finally:
         process.kill()  # asked politely, it would wait for the streams that go on
         process.wait(10)
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log_file: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError(f"Caddy did not start: {log_file.read_text()}")

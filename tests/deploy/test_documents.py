@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.server import free_port
 from tests.deploy.documents import NOT_RUN, ROOT, blocks, commands, inline_commands, unaccounted
 
 DOCUMENTS = ("README.md", "docs/deploy.md")
@@ -203,9 +203,7 @@ def _at(port: int, command: str) -> str:
 @contextmanager
 def _running(command: str, folder: Path) -> Iterator[int]:
     """A server by the document's command, but for its port, and for 127.0.0.1 alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     command = command.replace("0.0.0.0", "127.0.0.1")
     with (folder / ".env").open("a") as settings:
         settings.write(f"PORT={port}\n")

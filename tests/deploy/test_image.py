@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import httpx
 import httpx_sse
 import pytest
 
+from bench.server import free_port
 from tests.deploy.images import HARDENED, ROOT, Container, Tools, running, tools
 
 _MOST_MB = 350
@@ -93,13 +93,6 @@ def test_a_start_compiles_nothing(runtime: Tools, tmp_path: Path) -> None:
     assert [name for name in loaded if name.endswith(".py")] == []
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module", params=["mounted at /models", "built in"])
 def container(
     request: pytest.FixtureRequest,
@@ -117,7 +110,7 @@ def container(
     place = "/models" if request.param.startswith("mounted") else "/app/holdcheck/models/clip"
     mounted = models if request.param.startswith("mounted") else models / "clip"
     with running(
-        runtime, "runtime", folder, _free_port(), [*HARDENED, "-v", f"{mounted}:{place}:ro"]
+        runtime, "runtime", folder, free_port(), [*HARDENED, "-v", f"{mounted}:{place}:ro"]
     ) as container:
         yield container
 
@@ -157,7 +150,7 @@ def test_its_healthcheck_passes(container: Container) -> None:
 
 def test_sigterm_lets_the_running_analysis_end(runtime: Tools, tmp_path: Path) -> None:
     slow = [*HARDENED, "-e", "MAX_HOLDS=500", "-e", "YOLO_CONF=0.02", "-e", "CLIP_BATCH_SIZE=1"]
-    with running(runtime, "runtime", tmp_path, _free_port(), slow) as container:
+    with running(runtime, "runtime", tmp_path, free_port(), slow) as container:
         steps: list[str] = []
         for event in _stream(container):
             steps.append(event["step"])
@@ -183,7 +176,7 @@ def test_development_serves_the_source_that_was_changed(images: Tools, tmp_path:
     shutil.copytree(ROOT / "backend", source, ignore=shutil.ignore_patterns("__pycache__"))
     tmp_path.chmod(0o755)
     options = ["-v", f"{source}:/app/backend:ro", "-e", "ALLOW_DUMMY=1", "-e", "CLIP_MODEL=fake"]
-    with running(images, "dev", tmp_path, _free_port(), [*options, "-e", "YOLO_WEIGHTS=fake"]) as container:
+    with running(images, "dev", tmp_path, free_port(), [*options, "-e", "YOLO_WEIGHTS=fake"]) as container:
         page = source / "routers" / "health.py"
         page.write_text(page.read_text().replace("alive: Literal[True] = True", "reloaded: bool = True"))
         deadline = time.monotonic() + 60

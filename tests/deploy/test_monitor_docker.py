@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.server import free_port
 from tests.backend.server import ROOT
 from tests.backend.server import environment as server_environment
 from tests.deploy.terminal import SHELLS, in_pipe, in_terminal
@@ -68,7 +68,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         _podman(settings, "run", "--rm", *limits, "--rootfs", "/:O", "/bin/true")
     except (OSError, RuntimeError) as error:
         pytest.skip(f"NO REAL CONTAINER WATCHED: it takes root, podman and runc (apt-get install): {error}")
-    port = _free_port()
+    port = free_port()
     variables = {
         **server_environment({}),
         "YOLO_WEIGHTS": "fake",
@@ -113,13 +113,6 @@ def _settings(folder: Path) -> dict[str, str]:
         f'default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n'
     )
     return {"CONTAINERS_CONF": str(containers), "CONTAINERS_STORAGE_CONF": str(storage)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(url: str) -> None:
