@@ -21,6 +21,8 @@ LEAST_BYTES_PER_S = 8 * 1024
 _FIRST_CREDIT_S = 20.0
 _MOST_CREDIT_S = 60.0
 """What an upload may fall behind at its beginning, and at most."""
+_HEARING_S = 0.1
+"""Unread for so long, a fast sender runs into full buffers, and turns to what we answered."""
 _LINGER_S = 1.0
 _LINGER_BYTES = 2 * 2**20
 
@@ -76,6 +78,9 @@ class LingeringClose:
 
     Closing a socket that still has unread bytes resets it, and many clients then lose the answer. So the
     answer goes out whole, a bounded rest of the body is read and dropped, and the connection closes.
+
+    The rest is not read at once: nginx writes for as long as its writes succeed, and only then looks at what came
+    back. Read as fast as it writes, it meets the closed connection in mid-write, and tells its client 502.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -103,6 +108,7 @@ class LingeringClose:
                 await send(message)
                 return
             await send({**message, "more_body": True})
+            await asyncio.sleep(_HEARING_S)
             await _drop_rest(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

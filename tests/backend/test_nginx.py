@@ -170,12 +170,13 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(
 ) -> None:
     taken: list[str] = []
     try:
-        while (answer := slow_server.post(wall, "/api/jobs")).status_code == 202:
-            taken.append(answer.json()["job_id"])
-            assert len(taken) < 50
-        refused = _send(nginx, passing, 12)
-        assert (refused.status_code, problem(refused)["code"]) == (503, "queue_full")
-        assert int(refused.headers["retry-after"]) >= 1
+        for _ in range(6):  # nginx loses an answer only now and then
+            while (answer := slow_server.post(wall, "/api/jobs")).status_code == 202:
+                taken.append(answer.json()["job_id"])
+                assert len(taken) < 50
+            refused = _send(nginx, passing, 12)
+            assert (refused.status_code, problem(refused)["code"]) == (503, "queue_full")
+            assert int(refused.headers["retry-after"]) >= 1
     finally:
         for job_id in taken:
             httpx.delete(f"{slow_server.url}/api/jobs/{job_id}", timeout=30)
