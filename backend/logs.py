@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from holdcheck import memory
 from holdcheck.pipeline import StageEvent
-from holdcheck.registry import Models
+from holdcheck.registry import Models, ModelsReport
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def log_stage(job_id: str, stage: StageEvent) -> None:
     log.log(level, "%s", stage.step, extra=extra | counts)
 
 
-def log_models(models: Models | None, took_s: float) -> None:
+def log_models(models: Models | ModelsReport | None, took_s: float) -> None:
     """Which models answer, from where, and what they cost."""
     for info in models.infos if models else ():
         dummy = " (no real weights: its answers mean nothing)" if info.is_dummy else ""

@@ -91,6 +91,7 @@ _STEPS: dict[Language, dict[str, _Sentence]] = {
     "en": {
         "queued": _english_queued,
         "upload": lambda _: "The photo has arrived",
+        "retry": lambda _: "A server of the cluster failed: the analysis begins again on another",
         "detection": lambda _: "Looking for holds",
         "detection_complete": _english_found,
         "clustering": lambda data: f"Naming colours: {data['done']} of {_count(data['total'], 'hold')}",
@@ -105,6 +106,7 @@ _STEPS: dict[Language, dict[str, _Sentence]] = {
     "ko": {
         "queued": _korean_queued,
         "upload": lambda _: "사진을 받았습니다",
+        "retry": lambda _: "서버 한 대에 문제가 생겨 다른 서버에서 분석을 다시 시작합니다",
         "detection": lambda _: "홀드를 찾고 있습니다",
         "detection_complete": _korean_found,
         "clustering": lambda data: f"색상을 판별하고 있습니다: 홀드 {data['total']}개 중 {data['done']}개",

@@ -50,6 +50,8 @@ class ScriptedAnalysis:
 class ScriptedEngine:
     """`held` lets nothing happen before `go`."""
 
+    slots = 1
+
     def __init__(self, settings: ServiceSettings, *, held: bool = False) -> None:
         self.models: Models | None = None
         self.room_mb = 1e6
