@@ -55,7 +55,7 @@ class Standing:
 class Analyzer:
     """One replica: the models, and one analysis at a time."""
 
-    async def __init__(self, settings: ServiceSettings) -> None:
+    async def __init__(self, settings: ServiceSettings) -> None:  # type: ignore[misc]  # Serve awaits it
         logs.set_up(settings.log_level, settings.log_format)
         self._timeout_s = settings.job_timeout_s
         self._began: float | None = None

@@ -68,7 +68,8 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    fields = vars(record).items()
+    return {name: value for name, value in fields if name not in _STANDARD and not name.startswith("_")}
 
 
 class _TextFormatter(logging.Formatter):

@@ -8,12 +8,14 @@ import asyncio
 import logging
 import math
 import os
+import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-# No word to anybody about a cluster that uses it. Read when it is imported.
+# Read when it is imported. Nobody is told that it is used, and its own lines go to its own files.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 
 import ray
 from ray import serve
@@ -60,12 +62,14 @@ class RayEngine:
 
     async def start(self) -> None:
         """Connect, deploy the application unless somebody has, and wait for its first replica."""
-        # On a thread: it takes seconds, and on the main one Ray would take SIGTERM over.
-        handle = self._handle = await asyncio.to_thread(self._connect)
+        handle = await asyncio.to_thread(self._connect)
+        # Ray's own handler would abort this process three seconds after the signal: Python's is put back.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         standing: analyzer.Standing = await handle.describe.remote()
+        self._handle = handle
         self.models, self.room_mb = standing.models, standing.room_mb
 
-    def needed_mib(self, photo: Path) -> float:
+    def needed_mib(self, photo: Path) -> float:  # noqa: ARG002
         """Nothing here: a replica waits for the memory that it needs."""
         return 0.0
 
@@ -93,8 +97,15 @@ class RayEngine:
 
 
 def _join_cluster(settings: ServiceSettings) -> None:
+    """Take part in the cluster, or start one of this machine alone."""
+    ray_log = logging.getLogger("ray")
+    ray_log.handlers.clear()
+    ray_log.propagate = True
+    ray_log.setLevel(logging.WARNING)
+    # What replicas write to stderr comes here with their names before it, which is no JSON any more.
+    options: dict[str, Any] = {"configure_logging": False, "log_to_driver": settings.log_format == "text"}
     if settings.ray_address:
-        ray.init(settings.ray_address, configure_logging=False)
+        ray.init(settings.ray_address, **options)
         return
     photos = 2 * settings.slots * settings.max_upload_bytes
     ray.init(
@@ -102,7 +113,7 @@ def _join_cluster(settings: ServiceSettings) -> None:
         num_cpus=settings.slots * settings.omp_num_threads,
         object_store_memory=_LEAST_OBJECT_STORE + photos,
         include_dashboard=False,
-        configure_logging=False,
+        **options,
     )
 
 
@@ -115,50 +126,63 @@ class RemoteAnalysis:
         self._events = self._tell()
         self._response: DeploymentResponseGenerator | None = None
         self._closed = False
+        self._being_read = False
         self._over = asyncio.Event()
 
     def __aiter__(self) -> "RemoteAnalysis":
         return self
 
     async def __anext__(self) -> Event:
-        return await anext(self._events)
+        self._being_read = True
+        try:
+            return await anext(self._events)
+        finally:
+            self._being_read = False
 
     async def aclose(self) -> None:
-        """Cancel it on its replica, which stops at its next batch and takes no other job before that."""
+        """Cancel it: its replica stops at the next batch. The photo has been read, and is not needed here."""
         self._closed = True
         if self._response is not None:
             self._response.cancel()
-        if self._events.ag_running:
+        if self._being_read:
             await self._over.wait()
         else:
             await self._events.aclose()
 
     async def _tell(self) -> AsyncGenerator[Event, None]:
-        progress = 0
         try:
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    async for event in self._attempt():
-                        progress = max(progress, event.progress)
-                        yield event
-                    return
-                except RayTaskError:
-                    log.exception("the analysis failed", extra=self._extra)
-                    yield failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
-                    return
-                except _LOST as error:
-                    if self._closed:
-                        return
-                    log.warning("a replica was lost: %s", type(error).__name__, extra=self._extra)
-                    if attempt < _ATTEMPTS:
-                        yield Event("retry", progress, {}, memory.snapshot())
-            yield failure(JobCrashed.code, _CRASHED, memory.snapshot())
-        except BackPressureError:
-            yield failure(QueueFull.code, _FULL, memory.snapshot())
-        except DeploymentUnavailableError:
-            yield failure(NotReady.code, _UNAVAILABLE, memory.snapshot())
+            async for event in self._tell_attempts():
+                yield event
+        except (RayTaskError, BackPressureError, DeploymentUnavailableError) as error:
+            yield self._refusal(error)
         finally:
             self._over.set()
+
+    async def _tell_attempts(self) -> AsyncGenerator[Event, None]:
+        progress = 0
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async for event in self._attempt():
+                    progress = max(progress, event.progress)
+                    yield event
+                return
+            except RayTaskError:
+                raise
+            except _LOST as error:
+                if self._closed:
+                    return
+                log.warning("a replica was lost: %s", type(error).__name__, extra=self._extra)
+            if attempt < _ATTEMPTS:
+                yield Event("retry", progress, {}, memory.snapshot())
+        yield failure(JobCrashed.code, _CRASHED, memory.snapshot())
+
+    def _refusal(self, error: Exception) -> Event:
+        if isinstance(error, BackPressureError):
+            return failure(QueueFull.code, _FULL, memory.snapshot())
+        if isinstance(error, DeploymentUnavailableError):
+            return failure(NotReady.code, _UNAVAILABLE, memory.snapshot())
+        log.error("the analysis failed", exc_info=error, extra=self._extra)
+        return failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
 
     async def _attempt(self) -> AsyncGenerator[Event, None]:
         job = self._job

@@ -82,7 +82,7 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class ModelsReport:
-    """All that `Models` says of itself, without the models: plain values that may come from another machine."""
+    """All that `Models` says of itself: plain values, which may come from another machine."""
 
     ready: bool
     components: dict[str, ModelInfo]
