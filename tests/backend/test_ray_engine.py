@@ -38,10 +38,11 @@ if any("default_worker" in word for word in sys.orig_argv):
     from holdcheck import pipeline
     analyze = pipeline.analyze
     def slowly(*arguments, should_stop, job_id, **named):
-        Path({folder!r}, f"{{job_id}}.{{os.getpid()}}").touch()
         for event in analyze(*arguments, should_stop=should_stop, job_id=job_id, **named):
             yield event
             if event.step == "detection_complete":
+                time.sleep(0.3)  # until what was said so far has been heard
+                Path({folder!r}, f"{{job_id}}.{{os.getpid()}}").touch()
                 end = time.monotonic() + {pause_s}
                 while time.monotonic() < end and not should_stop():
                     time.sleep(0.02)
@@ -70,11 +71,11 @@ class House:
         return {**_FAKES, **address, "RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2", **more}
 
     def workers(self, job_id: str) -> list[int]:
-        """The processes that have begun the job."""
+        """The processes that have found the job's holds, and go on with them for _PAUSE_S."""
         return [int(mark.suffix[1:]) for mark in self.marks.glob(f"{job_id}.*")]
 
     def kill_worker(self, job_id: str, known: int = 0) -> None:
-        """Kill the one that runs the job, once more have begun it than those that are known."""
+        """Kill the one that runs the job, once more have come to it than those that are known."""
         deadline = time.monotonic() + 60
         while len(self.workers(job_id)) <= known:
             assert time.monotonic() < deadline
