@@ -16,6 +16,8 @@ from typing import Any
 # Read when it is imported. Nobody is told that it is used, and its own lines go to its own files.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+# A thread of its own that comes too late, at the end, would start another cluster.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 
 import ray
 from ray import serve
@@ -66,7 +68,7 @@ class RayEngine:
         # Ray's own handler would abort this process three seconds after the signal: Python's is put back.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         standing: analyzer.Standing = await handle.describe.remote()
-        self._handle = handle
+        self._handle = handle.options(stream=True)
         self.models, self.room_mb = standing.models, standing.room_mb
 
     def needed_mib(self, photo: Path) -> float:  # noqa: ARG002
@@ -78,10 +80,12 @@ class RayEngine:
 
     def analyze(self, job: Job) -> "RemoteAnalysis":
         assert self._handle is not None
-        return RemoteAnalysis(self._handle.options(stream=True), job)
+        return RemoteAnalysis(self._handle, job)
 
     async def stop(self) -> None:
         """Leave; a cluster of its own ends."""
+        if self._handle is not None:
+            await self._handle.shutdown_async()
         await asyncio.to_thread(ray.shutdown)
 
     def _connect(self) -> DeploymentHandle:
@@ -98,10 +102,11 @@ class RayEngine:
 
 def _join_cluster(settings: ServiceSettings) -> None:
     """Take part in the cluster, or start one of this machine alone."""
-    ray_log = logging.getLogger("ray")
-    ray_log.handlers.clear()
-    ray_log.propagate = True
-    ray_log.setLevel(logging.WARNING)
+    for name in ("ray", "ray.serve"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
     # What replicas write to stderr comes here with their names before it, which is no JSON any more.
     options: dict[str, Any] = {"configure_logging": False, "log_to_driver": settings.log_format == "text"}
     if settings.ray_address:

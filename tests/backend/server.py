@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import httpx_sse
+import pytest
 
 from tests.cgroup import MemoryCgroup
 
@@ -21,6 +22,10 @@ ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
 _START_S = 120.0
 _MAIN = "import sys; from backend.__main__ import main; sys.exit(main())"
+on_this_machine = pytest.mark.skipif(
+    os.environ.get("TEST_ENGINE") == "ray",
+    reason="a stuck replica is replaced by its cluster: it keeps neither the server nor its end",
+)
 _ONLY_IN_WORKERS = """import sys
 if any("default_worker" in word for word in sys.orig_argv):
     exec({0!r})
