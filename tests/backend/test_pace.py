@@ -53,6 +53,18 @@ def test_those_who_are_refused_are_not_all_asked_back_at_once(clock: list[float]
     assert pace.retry_after_s(9) == 10 + 10 * 4
 
 
+def test_with_two_slots_places_come_free_twice_as_fast(clock: list[float]) -> None:
+    pace = Pace(slots=2)
+    _measured(pace, clock, 10.0)
+    pace.begin("first")
+    clock[0] += 4
+    pace.begin("second")
+    assert pace.running == 2
+    assert [pace.retry_after_s(2) for _ in range(3)] == [6, 11, 16]  # the first is sooner done
+    pace.end("first", measured=False)
+    assert pace.running == 1
+
+
 def test_what_did_not_run_to_its_end_says_nothing(clock: list[float]) -> None:
     pace = Pace()
     _measured(pace, clock, 10.0)

@@ -1,7 +1,9 @@
 """Analyses on a real Ray cluster of two nodes: what a client sees when replicas and nodes die under them."""
 
 import asyncio
+import importlib
 import os
+import pickle
 import signal
 import time
 import warnings
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from backend.engine import Job
 from backend.settings import ServiceSettings
@@ -26,6 +29,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, about itself
     from ray.cluster_utils import Cluster
 
+    from backend import analyzer, ray_engine
     from backend.ray_engine import RayEngine
 
 _FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake"}
@@ -204,3 +208,17 @@ def test_what_the_cluster_does_not_take_is_our_own_refusal(server: Server, house
 async def _last(engine: RayEngine) -> dict[str, Any]:
     events = [event async for event in engine.analyze(JOB)]
     return dict(events[-1].data)
+
+
+def test_a_config_file_makes_the_same_deployment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "a-key-that-stays-here-0123456789")
+    config = yaml.safe_load((ROOT / "deploy" / "serve.yaml").read_text())["applications"][0]
+    module, name = config["import_path"].split(":")
+    built = getattr(importlib.import_module(module), name)(config["args"])
+    deployment = built._bound_deployment
+    assert (deployment.name, config["name"]) == (analyzer.NAME, ray_engine.APPLICATION)
+    assert deployment.max_ongoing_requests == 1
+    assert deployment.max_queued_requests == config["args"]["RAY_MAX_REPLICAS"]
+    (settings,) = deployment.init_args
+    assert settings.models_dir.is_absolute()
+    assert "a-key" not in pickle.dumps(settings).decode("latin-1")
