@@ -116,10 +116,14 @@ class Arrival:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's, without anybody's settings, and with these.
 
-    TEST_ENGINE=ray runs every server that a test starts on a cluster of its own.
+    TEST_ENGINE=ray runs every server that a test starts on a cluster of its own, or with TEST_RAY_ADDRESS on
+    that one, whose application knows the settings of the first server alone.
     """
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    engine = {"ENGINE": os.environ.get("TEST_ENGINE", "embedded")}
+    engine = {
+        "ENGINE": os.environ.get("TEST_ENGINE", "embedded"),
+        "RAY_ADDRESS": os.environ.get("TEST_RAY_ADDRESS", ""),
+    }
     return {**kept, **engine, "PYTHONPATH": str(ROOT), **settings}
 
 
