@@ -132,6 +132,7 @@ class RemoteAnalysis:
         self._response: DeploymentResponseGenerator | None = None
         self._closed = False
         self._being_read = False
+        self._told_end = False
         self._over = asyncio.Event()
 
     def __aiter__(self) -> "RemoteAnalysis":
@@ -147,7 +148,7 @@ class RemoteAnalysis:
     async def aclose(self) -> None:
         """Cancel it: its replica stops at the next batch. The photo has been read, and is not needed here."""
         self._closed = True
-        if self._response is not None:
+        if self._response is not None and not self._told_end:
             self._response.cancel()
         if self._being_read:
             await self._over.wait()
@@ -169,6 +170,7 @@ class RemoteAnalysis:
             try:
                 async for event in self._attempt():
                     progress = max(progress, event.progress)
+                    self._told_end = event.step in ("complete", "error")
                     yield event
                 return
             except RayTaskError:
