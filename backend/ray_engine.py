@@ -92,7 +92,7 @@ class RayEngine:
         if not ray.is_initialized():
             _join_cluster(self._settings)
         try:
-            return serve.get_deployment_handle(analyzer.NAME, APPLICATION, _check_exists=True)
+            return serve.get_deployment_handle(analyzer.NAME, APPLICATION)
         except RayServeException:
             # Requests come to this process, and not to Serve's proxies.
             serve.start(proxy_location="Disabled")

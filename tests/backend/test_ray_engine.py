@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, about itself
     from ray.cluster_utils import Cluster
+    from ray.serve.schema import ServeDeploySchema
 
     from backend import analyzer, ray_engine
     from backend.ray_engine import RayEngine
@@ -212,7 +213,9 @@ async def _last(engine: RayEngine) -> dict[str, Any]:
 
 def test_a_config_file_makes_the_same_deployment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "a-key-that-stays-here-0123456789")
-    config = yaml.safe_load((ROOT / "deploy" / "serve.yaml").read_text())["applications"][0]
+    file = yaml.safe_load((ROOT / "deploy" / "serve.yaml").read_text())
+    assert ServeDeploySchema.model_validate(file).proxy_location == "Disabled"
+    (config,) = file["applications"]
     module, name = config["import_path"].split(":")
     built = getattr(importlib.import_module(module), name)(config["args"])
     deployment = built._bound_deployment
