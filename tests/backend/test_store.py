@@ -190,7 +190,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     _open_and_close(tmp_path / "jobs.sqlite3", (*MIGRATIONS, "CREATE TABLE later (x)"))
-    with pytest.raises(StoreUnusable, match="newer version"):
+    with pytest.raises(StoreUnusable, match="a newer version of holdcheck made them"):
         SqliteStore(tmp_path / "jobs.sqlite3")
 
 
