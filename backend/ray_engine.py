@@ -13,9 +13,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-# Read when it is imported. Nobody is told that it is used, and its own lines go to its own files.
+# Read when it is imported. Nobody is told that it is used.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
 # A thread of its own that comes too late, at the end, would start another cluster.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 
