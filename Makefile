@@ -16,7 +16,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run app demo models test image-check check lint format bench bundle load soak fuzz samples clean
+.PHONY: help run cluster app demo models test image-check check lint format bench bundle load soak fuzz samples clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ app: $(if $(shell command -v npm),build/app.stamp) ## build the phone's app, whe
 
 demo: .venv/serve.stamp ## send a sample through a server of its own; prints the stream and draws the result
 	@$(BIN)/python -m backend.demo
+
+cluster: .venv/ray.stamp ## a local Ray cluster of two nodes, and the service on PORT in front of it (docs/cluster-ray.md)
+	@$(BIN)/python deploy/cluster.py --port $(PORT)
 
 models: .venv/models.stamp ## download and prepare the real CLIP ViT-B/32 (the one step that needs the network)
 	@$(BIN)/python -m holdcheck prepare
@@ -83,6 +86,11 @@ endef
 .venv/serve.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing what the server needs (no torch) ..."
 	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/ray.stamp: .venv/serve.stamp
+	@echo "installing Ray Serve ..."
+	@$(INSTALL) --editable '.[ray]'
 	@touch $@
 
 .venv/models.stamp: .venv/serve.stamp

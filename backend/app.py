@@ -22,7 +22,7 @@ from backend.access import AccessMiddleware
 from backend.addresses import as_sockets_name_them
 from backend.cors import Preflights, StampedForOrigins
 from backend.data_dir import DataDir
-from backend.engine import InProcessEngine
+from backend.engine import Engine, InProcessEngine
 from backend.hosts import TrustedHosts
 from backend.job_files import JobFiles
 from backend.jobs import Jobs
@@ -53,7 +53,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         OSError: DATA_DIR cannot be used.
         StoreUnusable: the jobs that are kept in it cannot be.
     """
-    engine = InProcessEngine(settings)
+    engine = _engine(settings)
     data_dir = DataDir(settings.data_dir)
     kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
     files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
@@ -86,6 +86,15 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     _add_error_handlers(app)
     _add_middleware(app, settings, [route.path for route in pages.routes if isinstance(route, APIRoute)])
     return app
+
+
+def _engine(settings: ServiceSettings) -> Engine:
+    if settings.engine == "embedded":
+        return InProcessEngine(settings)
+    # Only here: it costs as much memory as all the rest.
+    from backend.ray_engine import RayEngine
+
+    return RayEngine(settings)
 
 
 @asynccontextmanager

@@ -24,10 +24,12 @@ from backend.settings import ServiceSettings
 from holdcheck import budget, image, memory, pipeline, registry
 from holdcheck.errors import AnalysisCancelled, HoldcheckError
 from holdcheck.image import WallImage
-from holdcheck.registry import Models
+from holdcheck.registry import Models, ModelsReport
 from holdcheck.result import WallAngle
 
 log = logging.getLogger(__name__)
+
+LoadedModels = Models | ModelsReport
 
 _MEMORY_RETRY_S = 30
 """When to ask again for memory that something else has taken: a backup may be over by then."""
@@ -61,8 +63,14 @@ class Analysis(Protocol):
 class Engine(Protocol):
     """What runs analyses."""
 
-    models: Models | None
-    """None until they are loaded."""
+    slots: int
+    """So many analyses may run at once."""
+
+    @property
+    def models(self) -> LoadedModels | None:
+        """None until they are loaded."""
+        ...
+
     room_mb: float
     """What a decode may take at most, MiB: what is free when the models are loaded and nothing else runs."""
 
@@ -136,6 +144,8 @@ class _Run:
 
 class InProcessEngine:
     """The default engine: this process, one worker thread."""
+
+    slots = 1
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.models: Models | None = None
@@ -256,7 +266,7 @@ _TOO_SMALL = (
 _SHORT = "The server is short of memory, because something else runs beside it: try again in a moment."
 
 
-def not_loaded(models: Models | None, load_error: str | None = None) -> NotReady | None:
+def not_loaded(models: LoadedModels | None, load_error: str | None = None) -> NotReady | None:
     """Why these models cannot take a photo; None where they can.
 
     Args:

@@ -73,13 +73,13 @@ class Jobs:
         self._store = store
         self._watch = watch
         self._same_boot = same_boot
-        self._pace = Pace()
+        self._pace = Pace(engine.slots)
         self._queue = Queue(self._pace)
         self._live: dict[str, Live] = {}
         self._accepting = 0
         self._draining = False
         self._more = asyncio.Event()
-        self._consumer: asyncio.Task[None] | None = None
+        self._consumers: list[asyncio.Task[None]] = []
         self._endings = Endings(settings, store, files, self._live, watch)
         self._housekeeping = Housekeeping(settings.job_ttl_s, store, files, self._live)
 
@@ -96,7 +96,7 @@ class Jobs:
 
     def start(self) -> None:
         """Run jobs from now on: the models are loaded."""
-        self._consumer = asyncio.create_task(self._consume())
+        self._consumers = [asyncio.create_task(self._consume()) for _ in range(self._engine.slots)]
 
     def drain(self, grace_s: float) -> None:
         """Take no more jobs; the running one goes on. Streams are told to come back after the restart."""
@@ -119,8 +119,7 @@ class Jobs:
         for live in list(self._live.values()):
             if live.analysis is not None:
                 await live.analysis.aclose()
-        if self._consumer is not None:
-            await self._consumer
+        await asyncio.gather(*self._consumers)
         await self._endings.finish()
         for live in self._live.values():
             await live.feed.flush()
@@ -142,7 +141,7 @@ class Jobs:
         self._watch.require_free_worker()
         self._watch.require_memory()
         waiting = len(self._queue) + self._accepting
-        if waiting + self._pace.running > self._settings.max_queue:
+        if waiting + self._pace.running >= self._settings.max_queue + self._engine.slots:
             wait_s = self._pace.retry_after_s(waiting)
             raise QueueFull(f"{waiting} photos are waiting already: try again in about {wait_s} s.", wait_s)
 
@@ -177,7 +176,7 @@ class Jobs:
         return self._queue.position(job_id)
 
     def load(self) -> QueueLoad:
-        return QueueLoad(running=int(self._pace.running), waiting=len(self._queue))
+        return QueueLoad(running=self._pace.running, waiting=len(self._queue))
 
     async def counts(self) -> dict[Status, int]:
         """How many jobs the store has of each status."""
@@ -311,7 +310,7 @@ class Jobs:
                     live, failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot())
                 )
             finally:
-                self._pace.end(measured=last is not None and last.step == "complete")
+                self._pace.end(job_id, measured=last is not None and last.step == "complete")
 
     async def _next(self) -> Live | None:
         """Take the job that runs now, once there is one and memory for it; None at the server's end."""
@@ -390,8 +389,12 @@ class Jobs:
     async def _relay(self, live: Live, analysis: Analysis) -> Event | None:
         """Pass the events on; answers the last, or None where the analysis was stopped."""
         try:
-            async with asyncio.timeout(self._settings.job_timeout_s + _STUCK_S):
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(self._settings.job_timeout_s + _STUCK_S) as limit:
                 async for event in analysis:
+                    if event.step == "upload":
+                        # A worker begins: on a cluster that may be later than the job, and twice.
+                        limit.reschedule(loop.time() + self._settings.job_timeout_s + _STUCK_S)
                     if event.step in ("complete", "error"):
                         return event
                     live.feed.tell(event)

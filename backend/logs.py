@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from holdcheck import memory
 from holdcheck.pipeline import StageEvent
-from holdcheck.registry import Models
+from holdcheck.registry import Models, ModelsReport
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def log_stage(job_id: str, stage: StageEvent) -> None:
     log.log(level, "%s", stage.step, extra=extra | counts)
 
 
-def log_models(models: Models | None, took_s: float) -> None:
+def log_models(models: Models | ModelsReport | None, took_s: float) -> None:
     """Which models answer, from where, and what they cost."""
     for info in models.infos if models else ():
         dummy = " (no real weights: its answers mean nothing)" if info.is_dummy else ""
@@ -68,7 +68,8 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    fields = vars(record).items()
+    return {name: value for name, value in fields if name not in _STANDARD and not name.startswith("_")}
 
 
 class _TextFormatter(logging.Formatter):

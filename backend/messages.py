@@ -91,6 +91,7 @@ _STEPS: dict[Language, dict[str, _Sentence]] = {
     "en": {
         "queued": _english_queued,
         "upload": lambda _: "The photo has arrived",
+        "retry": lambda _: "A server of the cluster failed: the analysis begins again on another",
         "detection": lambda _: "Looking for holds",
         "detection_complete": _english_found,
         "clustering": lambda data: f"Naming colours: {data['done']} of {_count(data['total'], 'hold')}",
@@ -105,6 +106,7 @@ _STEPS: dict[Language, dict[str, _Sentence]] = {
     "ko": {
         "queued": _korean_queued,
         "upload": lambda _: "사진을 받았습니다",
+        "retry": lambda _: "서버 한 대에 문제가 생겨 다른 서버에서 분석을 다시 시작합니다",
         "detection": lambda _: "홀드를 찾고 있습니다",
         "detection_complete": _korean_found,
         "clustering": lambda data: f"색상을 판별하고 있습니다: 홀드 {data['total']}개 중 {data['done']}개",
@@ -137,6 +139,9 @@ _KOREAN_ERRORS = {
     "job_crashed": "이 사진을 분석하는 동안 서버가 반복해서 중단되어 더 이상 시도하지 않습니다",
     "cancelled": "분석이 취소되었고 사진과 결과가 삭제되었습니다",
     "memory_short": "서버 메모리가 잠시 부족합니다. 잠시 후 다시 시도해 주세요",
+    "queue_full": "대기 중인 사진이 너무 많습니다. 잠시 후 다시 시도해 주세요",
+    "not_ready": "지금은 사진을 분석할 수 있는 서버가 없습니다. 잠시 후 다시 시도해 주세요",
+    "unavailable": "지금은 사진을 분석할 수 없습니다. 잠시 후 다시 시도해 주세요",
     "storage_full": "서버의 저장 공간이 가득 찼습니다. 나중에 다시 시도해 주세요",
     "storage_unavailable": "서버가 지금 결과를 저장할 수 없습니다. 나중에 다시 시도해 주세요",
     "shutting_down": "서버가 종료되고 있습니다. 다시 시작되면 분석이 이어집니다",

@@ -38,7 +38,8 @@ Steps in order: `queued` (`position`: analyses ahead of yours; repeated while wa
 per batch), `clustering_complete` (`problems_count`), `analysis`, `analysis_complete`, `result_stats`
 (`statistics`), `result_holds` (`hold_data`), `result_problems` (`problems`), `complete` (`result`: the
 whole of it). `progress` never falls; 100 comes once, with `complete`. A failure after the stream began is
-`error` with `code` and `message`.
+`error` with `code` and `message`. On a cluster `retry` may come: a machine of it failed, and the steps
+begin again on another.
 
 `message` is Korean or English by `Accept-Language`. The analysis is a job: closing the stream does not end
 it, and `GET /api/jobs/{job_id}/events` with `Last-Event-ID` goes on where it broke. When the server is

@@ -38,8 +38,9 @@ class Queue:
         """The next one, which runs from now on."""
         if not self._waiting:
             return None
-        self.pace.begin()
-        return self._waiting.popleft()
+        job_id = self._waiting.popleft()
+        self.pace.begin(job_id)
+        return job_id
 
     def leave(self, job_id: str) -> bool:
         """Take one out of the middle; False where it is not waiting."""
@@ -50,7 +51,7 @@ class Queue:
 
     def positions(self) -> list[tuple[str, int]]:
         """Each waiting job with how many analyses are ahead of it."""
-        ahead = int(self.pace.running)
+        ahead = self.pace.running
         return list(zip(self._waiting, range(ahead, ahead + len(self._waiting)), strict=True))
 
     def position(self, job_id: str) -> int | None:
@@ -58,38 +59,44 @@ class Queue:
 
 
 class Pace:
-    """How long analyses take, and so when a place in a full queue will be free."""
+    """How long analyses take, and so when a place in a full queue will be free.
 
-    def __init__(self) -> None:
+    Args:
+        slots: so many run at once.
+    """
+
+    def __init__(self, slots: int = 1) -> None:
+        self._slots = slots
         self._usual_s: float | None = None
-        self._began: float | None = None
+        self._began: dict[str, float] = {}
         self._refused = 0
 
     @property
-    def running(self) -> bool:
-        return self._began is not None
+    def running(self) -> int:
+        return len(self._began)
 
     def learn(self, durations_s: Sequence[float]) -> None:
         """Start from what was measured before a restart, newest first."""
         for took_s in reversed(durations_s):
             self._measure(took_s)
 
-    def begin(self) -> None:
-        self._began = time.monotonic()
+    def begin(self, job_id: str) -> None:
+        self._began[job_id] = time.monotonic()
 
-    def end(self, *, measured: bool) -> None:
-        """The running one has ended; `measured` where it ran to its end, so that its time says something."""
-        if measured and self._began is not None:
-            self._measure(time.monotonic() - self._began)
-        self._began = None
+    def end(self, job_id: str, *, measured: bool) -> None:
+        """A running one has ended; `measured` where it ran to its end, so that its time says something."""
+        began = self._began.pop(job_id)
+        if measured:
+            self._measure(time.monotonic() - began)
         self._refused = max(0, self._refused - 1)
 
     def retry_after_s(self, waiting: int) -> int:
         """When one who is refused now finds a place: one place comes free per analysis, and others were
         refused before him. Never longer than the whole queue takes."""
         usual = _FIRST_GUESS_S if self._usual_s is None else self._usual_s
-        ran = 0.0 if self._began is None else time.monotonic() - self._began
-        wait = max(0.0, usual - ran) + usual * min(self._refused, waiting)
+        now = time.monotonic()
+        ran = now - min(self._began.values(), default=now)
+        wait = max(0.0, usual - ran) + usual * min(self._refused, waiting) / self._slots
         self._refused += 1
         return max(1, math.ceil(wait))
 

@@ -15,8 +15,6 @@ from backend.places import Places
 from backend.settings import ServiceSettings
 from backend.watch import Watch
 from holdcheck import memory
-from holdcheck.classifier import ModelInfo
-from holdcheck.registry import Models
 
 _SPARE_UPLOADS = 4
 """So many more may arrive than the queue has places: some will be refused, and phones are slow."""
@@ -66,6 +64,7 @@ class Service:
         the disk."""
         jobs = await self._census.take()
         load = self.jobs.load()
+        models = self.engine.models
         return Standing(
             ready=self.not_ready() is None,
             stuck=self.watch.stuck,
@@ -78,7 +77,7 @@ class Service:
             data_limit_bytes=self.settings.max_data_bytes,
             memory=memory.snapshot(),
             container_mb=memory.container_mb(),
-            models=_models(self.engine.models),
+            models=list(models.components.items()) if models is not None else [],
         )
 
     @contextmanager
@@ -103,9 +102,4 @@ class Service:
             yield
 
     def _places(self, ahead: int) -> int:
-        return _SPARE_UPLOADS + max(0, 1 + self.settings.max_queue - ahead)
-
-
-def _models(models: Models | None) -> list[tuple[str, ModelInfo]]:
-    parts = {"detector": models.detector, "classifier": models.classifier} if models else {}
-    return [(component, part.info) for component, part in parts.items() if part is not None]
+        return _SPARE_UPLOADS + max(0, self.engine.slots + self.settings.max_queue - ahead)

@@ -1,6 +1,7 @@
 """The service's settings: the vision library's and what HTTP needs on top, from the environment or `.env`."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -90,6 +91,17 @@ class ServiceSettings(Settings):
     any, because nothing is built from the name, and a server on a home network has many."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     """Origins whose pages may call the service, separated by commas. Empty: none but its own."""
+    engine: Annotated[Literal["embedded", "ray"], BeforeValidator(_lower)] = "embedded"
+    """embedded: analyses run in this process, one at a time. ray: on a cluster (docs/cluster-ray.md)."""
+    ray_address: str = ""
+    """The cluster's address, as `ray start` prints it, or auto for this machine's. Empty: ENGINE=ray starts
+    one of its own on this machine, which ends with it."""
+    ray_min_replicas: int = Field(1, ge=1, le=10000)
+    """So many replicas hold the models even when nobody sends photos."""
+    ray_max_replicas: int = Field(1, ge=1, le=10000)
+    """So many at most; each runs one analysis at a time."""
+    ray_gpus: float = Field(0, ge=0, le=16)
+    """GPUs of one replica, for RUNTIME=torch; 0.25 lets four share one."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least important line that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
@@ -108,6 +120,13 @@ class ServiceSettings(Settings):
                 f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least {settings._least_data_mb:g}, for a "
                 f"photo of MAX_UPLOAD_MB={settings.max_upload_mb:g} after MAX_QUEUE={settings.max_queue}"
             )
+        if settings.engine == "ray" and find_spec("ray") is None:
+            raise SettingsError("ENGINE=ray: ray is not installed; run `make cluster`, or unset ENGINE")
+        if settings.ray_min_replicas > settings.ray_max_replicas:
+            raise SettingsError(
+                f"RAY_MIN_REPLICAS={settings.ray_min_replicas}: takes at most "
+                f"RAY_MAX_REPLICAS={settings.ray_max_replicas}"
+            )
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")
         return settings
@@ -117,9 +136,14 @@ class ServiceSettings(Settings):
         return parse_keys(self.api_keys.get_secret_value())
 
     @property
+    def slots(self) -> int:
+        """So many analyses may run at once."""
+        return self.ray_max_replicas if self.engine == "ray" else 1
+
+    @property
     def _least_data_mb(self) -> float:
         """With less the queue could not fill: the answers to those ahead would leave no room for a photo."""
-        answers = (1 + self.max_queue) * OUTPUT_ALLOWANCE / 2**20
+        answers = (self.slots + self.max_queue) * OUTPUT_ALLOWANCE / 2**20
         return self.max_upload_mb + _FIRST_RESULT_MB + answers
 
     @property

@@ -49,6 +49,15 @@ class Models:
         return self.detector is not None
 
     @property
+    def components(self) -> dict[str, ModelInfo]:
+        """What answers for each part that is there."""
+        parts: dict[str, Detector | Classifier | None] = {
+            "detector": self.detector,
+            "classifier": self.classifier,
+        }
+        return {component: part.info for component, part in parts.items() if part is not None}
+
+    @property
     def component_status(self) -> ComponentStatus:
         clip = self.classifier is not None and not self.clip_stepped_down
         return ComponentStatus(yolo=self.detector is not None, clip=clip)
@@ -57,6 +66,32 @@ class Models:
     def is_dummy(self) -> bool:
         """Any model without real weights makes the whole answer meaningless."""
         return any(info.is_dummy for info in self.infos)
+
+    def report(self) -> "ModelsReport":
+        return ModelsReport(
+            self.ready,
+            self.components,
+            self.infos,
+            self.component_status,
+            self.is_dummy,
+            self.degraded,
+            self.error_reason,
+            self.device,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsReport:
+    """All that `Models` says of itself: plain values, which may come from another machine."""
+
+    ready: bool
+    components: dict[str, ModelInfo]
+    infos: list[ModelInfo]
+    component_status: ComponentStatus
+    is_dummy: bool
+    degraded: bool
+    error_reason: str | None
+    device: Device | None
 
 
 def load(settings: Settings) -> Models:

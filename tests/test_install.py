@@ -22,7 +22,17 @@ def test_no_cuda_build_came_by_accident() -> None:
 
 
 def test_serving_imports_nothing_of_prepare() -> None:
-    heavy = {"torch", "torchvision", "ultralytics", "open_clip", "onnx", "matplotlib", "pandas", "scipy"}
+    heavy = {
+        "torch",
+        "torchvision",
+        "ultralytics",
+        "open_clip",
+        "onnx",
+        "matplotlib",
+        "pandas",
+        "scipy",
+        "ray",
+    }
     code = f"import sys, backend.serve, holdcheck.runtime.onnx; print(*{heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

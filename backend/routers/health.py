@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend import __version__, openapi
 from backend.deps import ServiceDep
+from backend.engine import LoadedModels
 from backend.errors import NotReady
 from backend.service import Service
 from holdcheck import memory
 from holdcheck.classifier import ModelInfo
 from holdcheck.device import Device
-from holdcheck.registry import Models
 from holdcheck.result import ComponentStatus, MemoryUsage
 
 router = APIRouter(tags=["health"])
@@ -115,6 +115,6 @@ def _status(service: Service) -> Literal["ok", "degraded", "unavailable"]:
     return "degraded" if lesser else "ok"
 
 
-def _reason(not_ready: NotReady | None, models: Models | None) -> str | None:
+def _reason(not_ready: NotReady | None, models: LoadedModels | None) -> str | None:
     reasons = (str(not_ready) if not_ready else None, models.error_reason if models else None)
     return " ".join(dict.fromkeys(reason for reason in reasons if reason)) or None

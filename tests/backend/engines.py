@@ -39,7 +39,7 @@ class ScriptedAnalysis:
             raise StopAsyncIteration
         if step == "error":
             return failure("photo_corrupt", "The photo is damaged.", memory.snapshot())
-        progress = {"upload": 5, "detection": 10, "complete": 100}.get(step, 30)
+        progress = {"upload": 5, "detection": 10, "retry": 10, "complete": 100}.get(step, 30)
         return Event(step, progress, _DATA.get(step, {}), memory.snapshot())
 
     async def aclose(self) -> None:
@@ -53,6 +53,7 @@ class ScriptedEngine:
     def __init__(self, settings: ServiceSettings, *, held: bool = False) -> None:
         self.models: Models | None = None
         self.room_mb = 1e6
+        self.slots = settings.slots
         self.free_mib = 1e6
         self.jobs: list[Job] = []
         self.script: Callable[[Job], tuple[str, ...]] = lambda _: SHORT

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import httpx_sse
+import pytest
 
 from tests.cgroup import MemoryCgroup
 
@@ -21,6 +22,14 @@ ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
 _START_S = 120.0
 _MAIN = "import sys; from backend.__main__ import main; sys.exit(main())"
+on_this_machine = pytest.mark.skipif(
+    os.environ.get("TEST_ENGINE") == "ray",
+    reason="a stuck replica is replaced by its cluster: it keeps neither the server nor its end",
+)
+_ONLY_IN_WORKERS = """import sys
+if any("default_worker" in word for word in sys.orig_argv):
+    exec({0!r})
+"""
 LEFT_BY_A_KILLED_SERVER = "01234567-89ab-4def-8123-456789abcdef"
 
 
@@ -105,9 +114,17 @@ class Arrival:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's, without anybody's settings, and with these."""
+    """This process's, without anybody's settings, and with these.
+
+    TEST_ENGINE=ray runs every server that a test starts on a cluster of its own, or with TEST_RAY_ADDRESS on
+    that one, whose application knows the settings of the first server alone.
+    """
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    return {**kept, "PYTHONPATH": str(ROOT), **settings}
+    engine = {
+        "ENGINE": os.environ.get("TEST_ENGINE", "embedded"),
+        "RAY_ADDRESS": os.environ.get("TEST_RAY_ADDRESS", ""),
+    }
+    return {**kept, **engine, "PYTHONPATH": str(ROOT), **settings}
 
 
 def start(
@@ -125,11 +142,16 @@ def start(
     _leave_a_photo(folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs")
     module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
     command = [sys.executable, *module, "--port", "0", *arguments]
+    known = environment({"DATA_DIR": str(folder / "data"), **settings})
+    if prelude and known["ENGINE"] == "ray":
+        # Ray's workers are processes that nobody of ours starts: the interpreter itself reads this one first.
+        (folder / "sitecustomize.py").write_text(_ONLY_IN_WORKERS.format(prelude))
+        known["PYTHONPATH"] = f"{folder}:{known['PYTHONPATH']}"
     begin = time.monotonic()
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             cgroup.command(*command) if cgroup else command,
-            env=environment({"DATA_DIR": str(folder / "data"), **settings}),
+            env=known,
             cwd=folder,
             stdout=log,
             stderr=log,

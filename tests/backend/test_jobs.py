@@ -34,13 +34,14 @@ from backend.jobs import Jobs
 from backend.kept import KeptCorrections
 from backend.messages import Language
 from backend.metrics import Metrics
+from backend.queue import QueueLoad
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, Outcome, SqliteStore
 from backend.watch import Watch
 from holdcheck import memory
 from holdcheck.result import MemoryUsage
 from tests.backend.disks import small_disk
-from tests.backend.engines import ScriptedEngine
+from tests.backend.engines import SHORT, ScriptedEngine
 
 
 def _kept(folder: Path) -> KeptCorrections:
@@ -738,6 +739,40 @@ def test_the_pace_is_remembered_across_a_restart(tmp_path: Path) -> None:
         await first.jobs.stop()
         async with _house(tmp_path) as house:
             assert house.jobs._pace.retry_after_s(1) == 17
+
+    _run(test)
+
+
+def test_as_many_run_at_once_as_the_engine_has_slots(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _house(tmp_path, held=True, engine="ray", ray_max_replicas=2, max_queue=1) as house:
+            jobs = [await house.post() for _ in range(3)]
+            for job in jobs[:2]:
+                await house.until(job.id, "running")
+            assert house.jobs.load() == QueueLoad(running=2, waiting=1)
+            assert house.jobs.position(jobs[2].id) == 2
+            with pytest.raises(QueueFull):
+                house.jobs.admit()
+            house.engine.go()
+            for job in jobs:
+                await house.until(job.id, "done")
+            assert house.jobs.load() == QueueLoad(running=0, waiting=0)
+
+    _run(test)
+
+
+def test_a_retry_is_told_with_progress_that_does_not_fall(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with _house(tmp_path, held=True) as house:
+            house.engine.script = lambda _: ("upload", "detection", "retry", *SHORT)
+            job = await house.post()
+            house.engine.go()
+            await house.until(job.id, "done")
+            told = await house.events(job.id)
+            assert _steps(told) == ["queued", "upload", "detection", "retry", *SHORT]
+            progress = [event["progress"] for event in told]
+            assert progress == sorted(progress)
+            assert "begins again" in told[3]["message"]
 
     _run(test)
 

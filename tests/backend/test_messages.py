@@ -34,7 +34,7 @@ _ONLY_AN_HTTP_ERROR = (
     errors.CorrectionsInvalid,
     errors.CorrectionsTooManyBytes,
 )
-STEPS = ("queued", "upload", *get_args(Step))
+STEPS = ("queued", "upload", "retry", *get_args(Step))
 
 
 @pytest.mark.parametrize("language", get_args(Language))
@@ -74,7 +74,7 @@ def test_english_counts(step: str, data: dict[str, object], sentence: str) -> No
         error.code
         for error in errors.STATUS
         if not issubclass(error, (errors.UploadError, *_ONLY_AN_HTTP_ERROR))
-        or error in (errors.MemoryShort, errors.ShuttingDown, errors.StorageFull, errors.StorageUnavailable)
+        or issubclass(error, errors.Unavailable)
     ),
 )
 def test_every_error_that_a_stream_can_end_with_has_a_korean_sentence(code: str) -> None:

@@ -16,9 +16,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def _measured(pace: Pace, clock: list[float], took_s: float) -> None:
-    pace.begin()
+    pace.begin("job")
     clock[0] += took_s
-    pace.end(measured=True)
+    pace.end("job", measured=True)
 
 
 def test_before_anything_was_measured_it_is_a_guess(clock: list[float]) -> None:
@@ -36,7 +36,7 @@ def test_the_first_measurement_replaces_the_guess_and_the_next_ones_move_it(cloc
 def test_what_has_run_already_need_not_be_waited_for(clock: list[float]) -> None:
     pace = Pace()
     _measured(pace, clock, 10.0)
-    pace.begin()
+    pace.begin("job")
     clock[0] += 7
     assert pace.retry_after_s(1) == 3
     clock[0] += 7  # longer than usual: any moment now
@@ -46,19 +46,31 @@ def test_what_has_run_already_need_not_be_waited_for(clock: list[float]) -> None
 def test_those_who_are_refused_are_not_all_asked_back_at_once(clock: list[float]) -> None:
     pace = Pace()
     _measured(pace, clock, 10.0)
-    pace.begin()
+    pace.begin("job")
     assert [pace.retry_after_s(2) for _ in range(5)] == [10, 20, 30, 30, 30]
-    pace.end(measured=False)
-    pace.begin()
+    pace.end("job", measured=False)
+    pace.begin("job")
     assert pace.retry_after_s(9) == 10 + 10 * 4
+
+
+def test_with_two_slots_places_come_free_twice_as_fast(clock: list[float]) -> None:
+    pace = Pace(slots=2)
+    _measured(pace, clock, 10.0)
+    pace.begin("first")
+    clock[0] += 4
+    pace.begin("second")
+    assert pace.running == 2
+    assert [pace.retry_after_s(2) for _ in range(3)] == [6, 11, 16]  # the first is sooner done
+    pace.end("first", measured=False)
+    assert pace.running == 1
 
 
 def test_what_did_not_run_to_its_end_says_nothing(clock: list[float]) -> None:
     pace = Pace()
     _measured(pace, clock, 10.0)
-    pace.begin()
+    pace.begin("job")
     clock[0] += 0.1
-    pace.end(measured=False)
+    pace.end("job", measured=False)
     assert pace.retry_after_s(0) == 10
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.backend.server import Server, problem, start
+from tests.backend.server import Server, on_this_machine, problem, start
 from tests.backend.test_metrics import FAKES
 
 _BREAKS = """
@@ -78,6 +78,7 @@ def test_failures_in_a_row_make_it_not_ready_until_one_succeeds_or_time_has_pass
     assert health["timings_ms"].keys() >= {"decode", "detection"}
 
 
+@on_this_machine
 def test_an_analysis_that_never_returns_is_said_and_so_is_what_to_do(
     stuck_server: Server, wall: bytes
 ) -> None:

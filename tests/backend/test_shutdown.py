@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from backend import __main__, serve
-from tests.backend.server import ROOT, environment, start
+from tests.backend.server import ROOT, environment, on_this_machine, start
 
 _STUCK = """
 import threading
@@ -23,6 +23,7 @@ pipeline.analyze = lambda *_, **__: iter(threading.Event().wait, None)  # as in 
 _DOCKER_KILLS_AFTER_S = 10
 
 
+@on_this_machine
 def test_an_analysis_that_never_ends_does_not_keep_the_process(tmp_path: Path, wall: bytes) -> None:
     server = start(tmp_path, {}, prelude=_STUCK)
     with httpx.Client(timeout=30) as client:
@@ -39,6 +40,7 @@ def test_an_analysis_that_never_ends_does_not_keep_the_process(tmp_path: Path, w
         assert store.execute("SELECT status, attempts FROM jobs").fetchall() == [("queued", 0)]
 
 
+@on_this_machine
 def test_an_abandoned_analysis_that_never_ends_does_not_either(tmp_path: Path, wall: bytes) -> None:
     server = start(tmp_path, {}, prelude=_STUCK)
     with httpx.Client(timeout=30) as client:

@@ -17,7 +17,14 @@ FIELDS = {name.upper(): field for name, field in ServiceSettings.model_fields.it
 OF_PREPARE = {TOKEN_NAMES[0]}
 """Read by `prepare` alone."""
 UNITS = {"_S": "seconds", "_MB": "MiB", "_MEGAPIXELS": "megapixels", "_SIZE": "pixels", "_THREADS": "threads"}
-COUNTED = {"CLIP_BATCH_SIZE": "crops", "MAX_HOLDS": "holds", "MAX_QUEUE": "photos"}
+COUNTED = {
+    "CLIP_BATCH_SIZE": "crops",
+    "MAX_HOLDS": "holds",
+    "MAX_QUEUE": "photos",
+    "RAY_MIN_REPLICAS": "replicas",
+    "RAY_MAX_REPLICAS": "replicas",
+    "RAY_GPUS": "GPUs",
+}
 
 NUMBERS = [
     name

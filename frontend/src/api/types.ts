@@ -31,7 +31,7 @@ interface EventBase {
 export type StreamEvent = EventBase &
   (
     | { step: "queued"; position: number }
-    | { step: "upload" | "detection" | "analysis" | "analysis_complete" }
+    | { step: "upload" | "retry" | "detection" | "analysis" | "analysis_complete" }
     | { step: "detection_complete"; holds_count: number; holds_kept: number; truncated: boolean }
     | { step: "clustering"; done: number; total: number }
     | { step: "clustering_complete"; problems_count: number }

@@ -1,0 +1,176 @@
+"""What computes on a cluster: a Ray Serve deployment whose replicas hold the models, one analysis each.
+
+A replica is the in-process engine of its own process; what crosses the network is the photo's bytes one way
+and plain events the other. So a replica needs no access to jobs and files, and no key.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from ray import serve
+from ray.serve import Application
+
+from backend import logs
+from backend.engine import InProcessEngine, Job
+from backend.errors import MemoryShort
+from backend.events import Event, failure
+from backend.settings import ServiceSettings
+from holdcheck import memory
+from holdcheck.registry import ModelsReport
+from holdcheck.result import MemoryUsage, WallAngle
+
+NAME = "Analyzer"
+_STUCK_S = 30.0
+"""What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its replica is replaced."""
+_MEMORY_LOOK_S = 0.5
+_STOP_S = 15.0
+"""A replica that is not needed any more may finish its analysis within JOB_TIMEOUT_S and this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job as a replica gets it, beside its photo."""
+
+    job_id: str
+    wall_angle: WallAngle | None
+    wants_copy: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a replica says of itself."""
+
+    models: ModelsReport
+    room_mb: float
+
+
+class Analyzer:
+    """One replica: the models, and one analysis at a time."""
+
+    async def __init__(self, settings: ServiceSettings) -> None:  # type: ignore[misc]  # Serve awaits it
+        logs.set_up(settings.log_level, settings.log_format)
+        self._timeout_s = settings.job_timeout_s
+        self._began: float | None = None
+        self._engine = InProcessEngine(settings)
+        await self._engine.start()
+
+    async def describe(self) -> Standing:
+        assert self._engine.models is not None
+        return Standing(self._engine.models.report(), self._engine.room_mb)
+
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces a replica that raises."""
+        if self._began is not None and time.monotonic() - self._began > self._timeout_s + _STUCK_S:
+            raise RuntimeError("the analysis is stuck: a decoder does not return")
+
+    async def analyze(self, order: Order, photo: bytes) -> AsyncGenerator[dict[str, Any], None]:
+        """Run an analysis; yields what `from_wire` reads, and first, if wanted, {"copy": a small JPEG}."""
+        logs.request_id_var.set(order.request_id)
+        with _in_memory("photo", photo) as path, _in_memory("copy") as copy:
+            short = await self._wait_for_memory(path)
+            if short is not None:
+                yield _to_wire(failure(short.code, str(short), memory.snapshot()))
+                return
+            job = Job(order.job_id, path, order.wall_angle, copy if order.wants_copy else None)
+            analysis = self._engine.analyze(job)
+            self._began = time.monotonic()
+            try:
+                async for event in analysis:
+                    if event.step == "complete" and order.wants_copy:
+                        yield {"copy": await asyncio.to_thread(copy.read_bytes)}
+                    yield _to_wire(event)
+            finally:
+                await analysis.aclose()
+                self._began = None
+
+    async def _wait_for_memory(self, photo: Path) -> MemoryShort | None:
+        """Something else on this machine may hold what the photo needs: until it is back, or for long."""
+        needed_mib = await asyncio.to_thread(self._engine.needed_mib, photo)
+        until = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._engine.ensure_memory(needed_mib)
+            except MemoryShort as error:
+                if time.monotonic() > until:
+                    return error
+                await asyncio.sleep(_MEMORY_LOOK_S)
+            else:
+                return None
+
+
+def from_wire(item: dict[str, Any]) -> Event:
+    """The event that a replica sent."""
+    return Event(**{**item, "memory": MemoryUsage(**item["memory"])})
+
+
+def _to_wire(event: Event) -> dict[str, Any]:
+    return {
+        "step": event.step,
+        "progress": event.progress,
+        "data": dict(event.data),
+        "memory": event.memory.model_dump(),
+        "at": event.at,
+    }
+
+
+@contextmanager
+def _in_memory(name: str, content: bytes = b"") -> Iterator[Path]:
+    """A file that no disk sees and that goes with the process, however that ends."""
+    descriptor = os.memfd_create(name)
+    try:
+        path = Path(f"/proc/self/fd/{descriptor}")
+        path.write_bytes(content)
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def application(settings: ServiceSettings) -> Application:
+    """The deployment under these settings. MODELS_DIR is the same path on each machine."""
+    settings = settings.model_copy(
+        update={"models_dir": settings.models_dir.resolve(), "api_keys": SecretStr("")}
+    )
+    threads = str(settings.omp_num_threads)
+    deployment = serve.deployment(
+        Analyzer,
+        name=NAME,
+        max_ongoing_requests=1,
+        # Of each server that sends photos here. Its own queue is bounded before: this holds where it is not.
+        max_queued_requests=settings.ray_max_replicas,
+        autoscaling_config={
+            "min_replicas": settings.ray_min_replicas,
+            "max_replicas": settings.ray_max_replicas,
+            "target_ongoing_requests": 1,
+            "upscale_delay_s": 3,
+        },
+        ray_actor_options={
+            "num_cpus": settings.omp_num_threads,
+            "num_gpus": settings.ray_gpus,
+            # numpy, OpenCV and onnxruntime read these when they are imported.
+            "runtime_env": {
+                "env_vars": {
+                    "OMP_NUM_THREADS": threads,
+                    "OPENBLAS_NUM_THREADS": threads,
+                    "MKL_NUM_THREADS": str(settings.mkl_num_threads),
+                    "NUMEXPR_NUM_THREADS": str(settings.numexpr_num_threads),
+                    "MALLOC_ARENA_MAX": "2",
+                }
+            },
+        },
+        health_check_period_s=5,
+        graceful_shutdown_timeout_s=settings.job_timeout_s + _STOP_S,
+    )
+    return deployment.bind(settings)
+
+
+def from_config(arguments: dict[str, Any]) -> Application:
+    """For a Serve config file: its `args` are settings by name, the rest comes from the environment."""
+    return application(ServiceSettings.load(**{name.lower(): value for name, value in arguments.items()}))

@@ -1,0 +1,125 @@
+"""`python -m bench.cluster_kill`: kill parts of a cluster at random instants, and account for every job.
+
+As `bench.kill`, with ENGINE=ray: a Ray cluster of two nodes with a replica on each, under real analyses. A
+kill hits a replica, the second node, which another one replaces, or the service, which is started again.
+Exits 1 where a promise is broken.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+from ray.cluster_utils import Cluster
+
+from bench.kill import CLIENTS, END_S, Client, Report, gradient, judge
+from bench.server import Server, end_servers_too
+
+_SPREAD_S = 4.0
+_WEIGHTS = {"replica": 6, "node": 2, "service": 2}
+_NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+class Victims:
+    """What can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._cluster = Cluster(initialize_head=True, head_node_args=_NODE)
+        self._second: Any = self._add()
+        settings = {"ENGINE": "ray", "RAY_ADDRESS": self._cluster.address, "JOB_TTL_S": "86400"}
+        replicas = {"RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2"}
+        self.service = Server(folder, settings | replicas)
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, object_store_memory=_NODE["object_store_memory"])
+
+    def kill(self, kind: str, rng: random.Random) -> None:
+        if kind == "service":
+            self.service.kill()
+            self.service.start()
+        elif kind == "node":
+            self._cluster.remove_node(self._second, allow_graceful=False)
+            self._second = self._add()
+        else:
+            replicas = [
+                process for process in psutil.Process().children(recursive=True) if _is_replica(process)
+            ]
+            if replicas:
+                rng.choice(replicas).kill()
+
+    def end(self) -> None:
+        if self.service.is_running:
+            self.service.kill()
+        self._cluster.shutdown()
+
+
+def _is_replica(process: "psutil.Process") -> bool:
+    with suppress(psutil.Error):
+        return "ray::ServeReplica" in " ".join(process.cmdline())
+    return False
+
+
+def run(kills: int, seed: int, folder: Path) -> tuple[Report, Counter[str]]:
+    """Kill that often, let the rest finish, and look at everything; answers also what was killed."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    victims = Victims(folder)
+    try:
+        return _run(kills, rng, victims)
+    finally:
+        victims.end()
+
+
+def _run(kills: int, rng: random.Random, victims: Victims) -> tuple[Report, Counter[str]]:
+    service = victims.service
+    service.start()
+    service.wait_until_ready()
+    enough = threading.Event()
+    clients = [Client(service.url, gradient(number), enough) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    killed: Counter[str] = Counter()
+    for number in range(kills):
+        time.sleep(rng.uniform(0, _SPREAD_S))
+        (kind,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+        killed[kind] += 1
+        seen = sum(len(client.jobs) for client in clients)
+        print(f"kill {number + 1} of {kills}: {kind}, {seen} jobs so far", file=sys.stderr, flush=True)
+        victims.kill(kind, rng)
+    enough.set()
+    service.wait_until_ready()
+    for client in clients:
+        client.join(END_S)
+    report = Report(kills=kills)
+    report.expect(not any(client.is_alive() for client in clients), "a client never got its answer")
+    judge(report, [job for client in clients for job in client.jobs], service)
+    report.expect(service.stop() == 0, "the service did not end with status 0")
+    return report, killed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.cluster_kill", description=__doc__)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    end_servers_too()
+    with tempfile.TemporaryDirectory(prefix="holdcheck-kill-") as folder:
+        report, killed = run(arguments.kills, arguments.seed, Path(folder))
+    what = ", ".join(f"{count} of a {kind}" for kind, count in killed.items())
+    print(
+        f"{report.kills} kills ({what}): {report.jobs} jobs, {report.done} done, {report.set_aside} set "
+        f"aside, {report.jobs - report.done - report.set_aside} lost, {report.retried} retried on another "
+        f"replica, {report.restarted} begun again"
+    )
+    print("\n".join(report.broken) or "every promise is kept", file=sys.stderr)
+    return int(bool(report.broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
