@@ -1,0 +1,195 @@
+"""Several servers and one queue: each job is run by one of them, and by another one where that dies."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import pytest
+
+from backend.event_log import Line
+from backend.shared.claims import Claim, ClaimLost, Claims
+from backend.shared.database import EVENTS, Bell, Database
+from backend.shared.events import EventRows
+from backend.shared.store import PostgresStore
+from backend.store import JobRecord, Outcome
+from tests.backend.shared.conftest import StartNode
+from tests.backend.shared.node import MAX_ATTEMPTS
+
+NOW = time.time()
+DONE = Outcome("done", NOW + 2, NOW + 3600)
+LAST = Line(9, b'{"step":"complete"}')
+
+
+class Node:
+    """What one server has of the shared parts."""
+
+    def __init__(self, url: str, name: str, lease_s: float = 60) -> None:
+        self.database = Database(url)
+        self.bell = Bell(url, EVENTS)
+        self.jobs = PostgresStore(self.database)
+        self.claims = Claims(self.database, name, lease_s)
+        self.events = EventRows(self.database, self.bell)
+
+    async def claim(self) -> Claim:
+        claim = await self.claims.claim(NOW)
+        assert claim is not None
+        return claim
+
+    async def close(self) -> None:
+        await self.bell.close()
+        await self.database.close()
+
+
+def _with_nodes(
+    url: str, test: Callable[[Node, Node], Awaitable[None]], jobs: int = 1, lease_s: float = 60
+) -> None:
+    async def run() -> None:
+        a, b = Node(url, "a", lease_s), Node(url, "b", lease_s)
+        try:
+            for number in range(jobs):
+                await a.jobs.add(JobRecord(str(number), NOW + number))
+            await test(a, b)
+        finally:
+            await a.close()
+            await b.close()
+
+    asyncio.run(run())
+
+
+def test_the_oldest_job_goes_to_one_server_and_the_next_to_another(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        first, second = await asyncio.gather(a.claim(), b.claim())
+        assert {first.record.id, second.record.id} == {"0", "1"}
+        assert (first.record.attempts, first.record.status, first.abandoned) == (1, "running", False)
+        assert await a.claims.claim(NOW) is None
+
+    _with_nodes(url, test, jobs=2)
+
+
+def test_a_claim_that_is_renewed_is_nobody_elses(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        claim = await a.claim()
+        for _ in range(4):
+            await asyncio.sleep(0.3)
+            assert await a.claims.renew() == {("0", claim.number)}
+            assert await b.claims.claim(NOW) is None
+
+    _with_nodes(url, test, lease_s=1)
+
+
+def test_a_silent_servers_job_is_taken_up_elsewhere_and_the_late_one_changes_nothing(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        lost = await a.claim()
+        await a.events.append("0", lost.number, [Line(1, b"{}")])
+        await asyncio.sleep(0.3)
+        taken = await b.claim()
+        assert (taken.abandoned, taken.record.attempts) == (True, 2)
+        assert await a.claims.renew() == set()
+        with pytest.raises(ClaimLost):
+            await a.events.append("0", lost.number, [Line(2, b"{}")])
+        assert not await a.events.end("0", lost.number, DONE, LAST)
+        assert not await a.claims.release(lost)
+        assert await b.events.last("0") == Line(1, b"{}")
+        assert await b.events.end("0", taken.number, DONE, LAST)
+
+    _with_nodes(url, test, lease_s=0.2)
+
+
+def test_a_job_that_is_given_back_costs_no_attempt(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        assert await a.claims.release(await a.claim())
+        again = await b.claim()
+        assert (again.record.attempts, again.abandoned) == (1, False)
+
+    _with_nodes(url, test)
+
+
+def test_an_end_that_is_sent_again_is_the_same_end(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        claim = await a.claim()
+        assert await a.events.end("0", claim.number, DONE, LAST)
+        assert await a.events.end("0", claim.number, DONE, LAST)
+        assert not await a.events.end("0", claim.number, DONE, Line(10, b"{}"))
+        assert await b.events.last("0") == LAST
+
+    _with_nodes(url, test)
+
+
+def test_who_cancels_on_another_server_stops_the_one_that_runs_it(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        claim = await a.claim()
+        await a.events.append("0", claim.number, [Line(1, b"{}")])
+        assert await b.jobs.finish("0", Outcome("cancelled", NOW, NOW + 9, "cancelled", "bye"))
+        assert await a.claims.renew() == set()
+        with pytest.raises(ClaimLost):
+            await a.events.append("0", claim.number, [Line(2, b"{}")])
+        assert await b.events.last("0") is None
+
+    _with_nodes(url, test)
+
+
+def test_one_key_names_one_job_whichever_servers_it_reaches_at_once(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        for key in range(20):
+            offered = [JobRecord(f"{key}-{n}", NOW, owner="o", idempotency_key=str(key)) for n in range(6)]
+            held = await asyncio.gather(*((a, b)[n % 2].jobs.add(job) for n, job in enumerate(offered)))
+            assert len({job.id for job in held}) == 1
+        assert await a.jobs.counts() == {"queued": 20}
+
+    _with_nodes(url, test, jobs=0)
+
+
+def test_no_kill_loses_a_job_runs_it_to_two_ends_or_breaks_its_numbers(
+    url: str, start_node: StartNode
+) -> None:
+    jobs, kills, lease_s = 60, 10, "0.4"
+    rng = random.Random(7)
+    with asyncio.Runner() as runner:
+        node = Node(url, "test")
+        for number in range(jobs):
+            runner.run(node.jobs.add(JobRecord(str(number), NOW)))
+        nodes = [start_node("run", url, lease_s) for _ in range(3)]
+        for _ in range(kills):
+            time.sleep(rng.uniform(0.05, 0.3))
+            victim = nodes.pop(rng.randrange(len(nodes)))
+            victim.kill()
+            nodes.append(start_node("run", url, lease_s))
+        deadline = time.monotonic() + 60
+        while runner.run(node.jobs.unfinished()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        told = runner.run(_events(url))
+        records = [runner.run(node.jobs.get(str(number))) for number in range(jobs)]
+        runner.run(node.close())
+    again = 0
+    for record in records:
+        assert record is not None
+        seqs, ends, attempts = told[record.id]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert sum(ends.values()) == 1
+        assert ("complete" in ends) == (record.status == "done")
+        assert attempts == sorted(attempts)
+        assert record.status == "done" or record.attempts > MAX_ATTEMPTS
+        again += attempts[0] < attempts[-1]
+    # Nothing was tested where no job was taken up again.
+    assert again
+
+
+async def _events(url: str) -> dict[str, tuple[list[int], Counter[str], list[int]]]:
+    """Of each job its events' numbers, how often each end was told, and the attempts that told them."""
+    connection = await asyncpg.connect(url)
+    query = (
+        "SELECT job_id, array_agg(seq ORDER BY seq), array_agg(told->>'step' ORDER BY seq), "
+        "array_agg((told->>'attempt')::int ORDER BY seq) "
+        "FROM (SELECT job_id, seq, convert_from(json, 'UTF8')::json AS told FROM job_events) AS events "
+        "GROUP BY job_id"
+    )
+    rows = await connection.fetch(query)
+    await connection.close()
+    return {
+        job_id: (seqs, Counter(step for step in steps if step != "step"), attempts)
+        for job_id, seqs, steps, attempts in rows
+    }
