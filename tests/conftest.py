@@ -8,6 +8,7 @@ from holdcheck.manifest import MANIFEST_NAME
 from holdcheck.prepare import run
 from holdcheck.settings import Settings
 from tests.postgres import Postgres
+from tests.s3 import S3
 
 _CACHE = Path(__file__).parents[1] / "build" / "test-models"
 
@@ -29,3 +30,14 @@ def postgres() -> Iterator[Postgres]:
     server = Postgres()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3-compatible server that is running, and named in this process's environment."""
+    server = S3()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
