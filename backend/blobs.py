@@ -20,7 +20,7 @@ from backend.job_files import make_private, storage_errors, sync, write_whole
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 30.0
-"""For one request to an object store, and for all its retries."""
+"""For all tries of one request to an object store; one takes 30 s at most by itself."""
 
 
 class Blobs(Protocol):
@@ -156,7 +156,6 @@ class FsspecBlobs:
 
             register("s3")
             options["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=_PATIENCE_S)}
-            options["client_options"] = {"timeout": f"{_PATIENCE_S:.0f}s", "connect_timeout": "5s"}
         self._files: Any
         self._files, self._root = fsspec.core.url_to_fs(url, **options)
 
