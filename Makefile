@@ -5,7 +5,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 CUDA ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox postgresql \
+  swift-proxy swift-account swift-container swift-object
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -172,8 +172,8 @@ class FsspecBlobs:
             self._files.get_file(self._at(name), str(to))
 
     def open(self, name: str) -> BinaryIO:
-        # Through a file that has no name any more: one answer, whatever is put meanwhile, and as little memory
-        # for a slow reader as if it lay here.
+        # Through a file that has no name any more: one answer, whatever is put meanwhile, and no more memory
+        # for a slow reader than if it lay here.
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "blob"
             self.fetch(name, file)

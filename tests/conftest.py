@@ -40,4 +40,4 @@ def s3() -> Iterator[S3]:
         for name, value in server.environment.items():
             patch.setenv(name, value)
         yield server
-    server.stop()
+    server.remove()

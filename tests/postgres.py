@@ -28,12 +28,12 @@ def _programs() -> Path:
 class Postgres:
     """One server, with as many databases as the tests want.
 
-    fsync is off: what a power cut takes is PostgreSQL's own tests' to say, and a killed process loses nothing.
+    fsync is off: a killed process loses nothing, and what a power cut takes is PostgreSQL's own to test.
     """
 
     def __init__(self) -> None:
         self._bin = _programs()
-        self._user = next(name for name in _USERS if _has(name)) if os.getuid() == 0 else None
+        self._user = unprivileged_user()
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._numbers = count()
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +60,7 @@ class Postgres:
                 user=self._user,
                 cwd="/",
             )
-        ready = [self._bin / "pg_isready", "--quiet", "--host", self.folder]
+        ready: list[str | Path] = [self._bin / "pg_isready", "--quiet", "--host", self.folder]
         for _ in range(_START_S * 20):
             if subprocess.run(ready, check=False).returncode == 0:
                 return
@@ -93,6 +93,11 @@ class Postgres:
             [self._bin / program, *arguments], user=self._user, cwd="/", capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr.decode()
+
+
+def unprivileged_user() -> str | None:
+    """Whom a server runs as that refuses root; None where we are not root."""
+    return next(name for name in _USERS if _has(name)) if os.getuid() == 0 else None
 
 
 def _has(user: str) -> bool:

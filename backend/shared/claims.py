@@ -1,8 +1,8 @@
 """Who runs a job, where several servers could: one at a time, and another one after a server died of it.
 
 A claim has a number. Whatever is written for a job names the claim that it is written under, and is refused
-once there is a later one: a server that was only slow, and comes back, changes nothing. Leases are measured by
-the database's clock alone.
+once there is a later one: a server that was only slow, and comes back, changes nothing. Leases are measured
+by the database's clock alone.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Claims:
 
     Args:
         holder: this process and no other, not the next one on the same machine either: a uuid.
-        lease_s: how long a claim lasts that is not renewed, seconds. Several times the pause between renewals.
+        lease_s: how long a claim lasts that is not renewed, seconds: several pauses between renewals.
     """
 
     def __init__(self, database: Database, holder: str, lease_s: float) -> None:

@@ -21,7 +21,7 @@ _AT_ONCE = 8
 _LOOK_S = 10.0
 """So often a reader looks without a notice: one may be lost with the connection that listens."""
 
-# The row of the job is locked against a server that claims it meanwhile: its first number is then ours plus one.
+# The job's row is locked against a server that claims it meanwhile: that one goes on after our last number.
 _APPEND = """
 WITH held AS (
     SELECT id FROM jobs WHERE id = $1 AND claim = $2 AND status IN ('queued', 'running') FOR SHARE

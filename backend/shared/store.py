@@ -104,7 +104,9 @@ class PostgresStore:
         return {row[0]: row[1] for row in await self._fetch("SELECT id, status FROM jobs")}
 
     async def counts(self) -> dict[Status, int]:
-        return {row[0]: row[1] for row in await self._fetch("SELECT status, count(*) FROM jobs GROUP BY status")}
+        return {
+            row[0]: row[1] for row in await self._fetch("SELECT status, count(*) FROM jobs GROUP BY status")
+        }
 
     async def recent_durations(self, count: int) -> list[float]:
         query = (
@@ -121,14 +123,15 @@ class PostgresStore:
 
 
 async def note_end(connection: Any, job_id: str, outcome: Outcome, claim: int | None = None) -> bool:
-    """End a job, inside a transaction; False where it has ended already, is gone, or the claim on it is lost."""
+    """End a job, inside a transaction; False where it has ended, is gone, or the claim is lost."""
     cancelled = outcome.status == "cancelled"
     # What was cancelled is to be forgotten: the same photo may come again under the same key.
     forget = ", idempotency_key = NULL, photo_sha256 = ''" if cancelled else ""
     ended = await connection.fetchval(
         "UPDATE jobs SET status = $2, finished_at = $3, expires_at = $4, error_code = $5, "  # noqa: S608
         f"error_message = $6{forget} "
-        "WHERE id = $1 AND status IN ('queued', 'running') AND ($7::bigint IS NULL OR claim = $7) RETURNING id",
+        "WHERE id = $1 AND status IN ('queued', 'running') AND ($7::bigint IS NULL OR claim = $7) "
+        "RETURNING id",
         job_id,
         outcome.status,
         outcome.at,

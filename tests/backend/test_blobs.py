@@ -1,4 +1,4 @@
-"""What photos and results are kept in: the same promises of a folder, of fsspec, and of an S3-compatible server."""
+"""What photos and results are kept in: the same promises of a folder, fsspec and an S3 server."""
 
 import subprocess
 import sys
