@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from backend.event_log import Line
+from backend.shared import events
 from backend.shared.claims import Claim, ClaimLost, Claims
 from backend.shared.database import EVENTS, Bell, Database
 from backend.shared.events import EventRows
@@ -69,6 +70,19 @@ def test_the_oldest_job_goes_to_one_server_and_the_next_to_another(url: str) -> 
     _with_nodes(url, test, jobs=2)
 
 
+def test_servers_that_ask_at_once_never_get_the_same_job(url: str) -> None:
+    async def test(a: Node, b: Node) -> None:
+        claims = await asyncio.gather(*((a, b)[n % 2].claims.claim(NOW) for n in range(60)))
+        ids = [claim.record.id for claim in claims if claim is not None]
+        assert len(ids) == len(set(ids))
+        # Who finds the rest locked goes away empty, and asks again.
+        while (claim := await a.claims.claim(NOW)) is not None:
+            ids.append(claim.record.id)
+        assert sorted(ids, key=int) == [str(number) for number in range(40)]
+
+    _with_nodes(url, test, jobs=40)
+
+
 def test_a_claim_that_is_renewed_is_nobody_elses(url: str) -> None:
     async def test(a: Node, b: Node) -> None:
         claim = await a.claim()
@@ -94,6 +108,30 @@ def test_a_silent_servers_job_is_taken_up_elsewhere_and_the_late_one_changes_not
         assert not await a.claims.release(lost)
         assert await b.events.last("0") == Line(1, b"{}")
         assert await b.events.end("0", taken.number, DONE, LAST)
+
+    _with_nodes(url, test, lease_s=0.2)
+
+
+def test_who_takes_a_job_up_knows_every_event_that_was_written_before(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(a: Node, b: Node) -> None:
+        lost = await a.claim()
+        written, go_on = asyncio.Event(), asyncio.Event()
+
+        async def before_commit(*_: object) -> None:
+            written.set()
+            await go_on.wait()
+
+        monkeypatch.setattr(events, "notify", before_commit)
+        writing = asyncio.create_task(a.events.append("0", lost.number, [Line(1, b"{}")]))
+        await written.wait()
+        await asyncio.sleep(0.3)  # the lease is over
+        assert await b.claims.claim(NOW) is None
+        go_on.set()
+        await writing
+        await b.claim()
+        assert await b.events.last("0") == Line(1, b"{}")
 
     _with_nodes(url, test, lease_s=0.2)
 
