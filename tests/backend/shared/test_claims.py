@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from backend.event_log import Line
-from backend.shared import events
+from backend.shared import events, store
 from backend.shared.claims import Claim, ClaimLost, Claims
 from backend.shared.database import EVENTS, Bell, Database
 from backend.shared.events import EventRows
@@ -164,6 +164,31 @@ def test_who_cancels_on_another_server_stops_the_one_that_runs_it(url: str) -> N
         assert await a.claims.renew() == set()
         with pytest.raises(ClaimLost):
             await a.events.append("0", claim.number, [Line(2, b"{}")])
+        assert await b.events.last("0") is None
+
+    _with_nodes(url, test)
+
+
+def test_no_event_outlives_a_cancellation_that_it_met_halfway(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(a: Node, b: Node) -> None:
+        claim = await a.claim()
+        erased, go_on = asyncio.Event(), asyncio.Event()
+
+        async def before_commit(*_: object) -> None:
+            erased.set()
+            await go_on.wait()
+
+        monkeypatch.setattr(store, "notify", before_commit)
+        cancelling = asyncio.create_task(b.jobs.finish("0", Outcome("cancelled", NOW, NOW + 9)))
+        await erased.wait()
+        writing = asyncio.create_task(a.events.append("0", claim.number, [Line(1, b"{}")]))
+        await asyncio.sleep(0.3)
+        go_on.set()
+        assert await cancelling
+        with pytest.raises(ClaimLost):
+            await writing
         assert await b.events.last("0") is None
 
     _with_nodes(url, test)
