@@ -28,9 +28,9 @@ WITH held AS (
 ), told AS (
     INSERT INTO job_events (job_id, seq, json)
     SELECT held.id, line.seq, line.json FROM held, unnest($3::bigint[], $4::bytea[]) AS line (seq, json)
-    RETURNING seq
+    ON CONFLICT DO NOTHING
 )
-SELECT count(*) FROM told
+SELECT count(*) FROM held
 """
 _PAGE = """
 SELECT seq, octet_length(json), substring(json FROM 1 FOR $3) FROM job_events
@@ -51,6 +51,8 @@ class EventRows:
     async def append(self, job_id: str, claim: int, lines: Sequence[Line]) -> None:
         """Write lines, all or none; durable when it returns, and then readers see them.
 
+        Who does not know whether they were written writes the same ones again: nothing is there twice.
+
         Args:
             claim: the number it is written under; 0 before the first claim.
 
@@ -61,7 +63,7 @@ class EventRows:
 
         async def write(connection: Any) -> None:
             numbers, texts = [line.seq for line in lines], [line.json for line in lines]
-            if await connection.fetchval(_APPEND, job_id, claim, numbers, texts) != len(lines):
+            if not await connection.fetchval(_APPEND, job_id, claim, numbers, texts):
                 raise ClaimLost(job_id)
             await notify(connection, EVENTS, job_id)
 
