@@ -135,6 +135,7 @@ def test_what_was_written_without_an_answer_is_not_there_twice(
         feed.tell(_step("upload", 5))
         await feed.end(END, FAILED)
         assert not lost
+        assert feed.error is None
         assert await b.read() == [(1, "upload", 5), (2, "error", 5)]
 
     _with_servers(url, test)
