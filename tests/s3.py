@@ -132,13 +132,13 @@ class S3:
             common = _COMMON.format(port=port, user=user, folder=folder)
             (folder / f"{name}.conf").write_text(common + rest)
         rings = [f"{name}:{ports[name]}" for name in _STORAGE]
-        subprocess.run([_PYTHON, "-W", "ignore", "-c", _RINGS, str(folder), *rings], check=True)
+        subprocess.run([_PYTHON, "-I", "-W", "ignore", "-c", _RINGS, str(folder), *rings], check=True)
         if unprivileged_user():
             for path in (folder, *folder.rglob("*")):
                 shutil.chown(path, user)
         for name in ports:
             with (folder / f"{name}.log").open("wb") as log:
-                command = [_PYTHON, "-W", "ignore", "-c", _RUN, name, str(folder)]
+                command = [_PYTHON, "-I", "-W", "ignore", "-c", _RUN, name, str(folder)]
                 self._processes.append(
                     subprocess.Popen(command, stdout=log, stderr=log, user=unprivileged_user(), cwd="/")
                 )
