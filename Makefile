@@ -1,11 +1,15 @@
 # The commands people expect; each is a few lines. `make help` lists them.
-PORT ?= 8000
+# Where `make run` listens; empty: as .env says, or 8000.
+PORT ?=
 PYTHON ?= python3
 # Where torch comes from. Empty: pip's own configuration decides, and a CUDA build is refused unless CUDA=1.
 TORCH_INDEX ?=
 CUDA ?=
+# What `make bundle` is for; empty: this machine. MODELS=DIR instead of MODELS_DIR's models, MODELS= for none.
+PLATFORM ?=
+PYTHON_VERSION ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox postgresql \
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container caddy postgresql \
   swift-proxy swift-account swift-container swift-object
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
@@ -13,13 +17,13 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 TORCH := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt \
   $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 torchvision==0.28.0
 
-.PHONY: help run app demo models test check lint format bench load soak fuzz samples clean
+.PHONY: help run app demo models test image-check check lint format bench bundle load soak fuzz samples clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 run: .venv/serve.stamp app ## set up what serving needs, then start the service on PORT (8000)
-	@$(BIN)/python -m backend --port $(PORT)
+	@$(BIN)/python -m backend $(if $(PORT),--port $(PORT))
 
 app: $(if $(shell command -v npm),build/app.stamp) ## build the phone's app, where npm is; the service runs without it
 
@@ -31,6 +35,9 @@ models: .venv/models.stamp ## download and prepare the real CLIP ViT-B/32 (the o
 
 test: check $(DEBIAN_STAMP) ## set up everything, then format check, ruff, mypy and pytest
 	$(BIN)/pytest
+
+image-check: .venv/dev.stamp ## build every stage and run the image in 256 MiB (docker, or IMAGE_BUILD= and IMAGE_RUN=)
+	IMAGE_CHECK=1 $(BIN)/pytest tests/deploy/test_image.py
 
 check: lint ## every check but the tests
 	$(BIN)/mypy
@@ -44,6 +51,10 @@ format: .venv/dev.stamp ## let ruff format and fix
 
 bench: .venv/models.stamp ## the naive stack and this service side by side -> build/bench.json
 	$(BIN)/python -m bench
+
+bundle: .venv/serve.stamp app ## one archive to install without a network. PLATFORM=aarch64 PYTHON_VERSION=3.12 for another machine
+	@$(BIN)/python -m deploy.bundle $(if $(PLATFORM),--platform $(PLATFORM)) \
+	  $(if $(PYTHON_VERSION),--python-version $(PYTHON_VERSION)) $(if $(filter undefined,$(origin MODELS)),,--models "$(MODELS)")
 
 load: .venv/dev.stamp ## 60 clients, 300 photos, 256 MiB: every accepted photo is answered once (needs root for the limit)
 	$(BIN)/python -m bench.load
@@ -67,7 +78,8 @@ endef
 
 # --- set-up: each stamp is made once and again when what it was made from changes ---------------------------------
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "$(PYTHON) could not make .venv: it takes Python 3.11 or newer with its" \
+	  "venv module (Debian: sudo apt-get install python3-venv)" >&2; exit 1; }
 
 .venv/serve.stamp: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing what the server needs (no torch) ..."

@@ -3,12 +3,15 @@
 import argparse
 import gc
 import os
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from backend.settings import ServiceSettings
-from holdcheck import memory
 from holdcheck.errors import SettingsError
+
+if TYPE_CHECKING:
+    from backend.settings import ServiceSettings
 
 _USAGE_ERROR = 2
 _GRACE_S = 8
@@ -16,8 +19,13 @@ _GRACE_S = 8
 
 
 def main() -> int:
+    # A container's first process does not hear a signal that it has no handler for; imports take a second.
+    signal.signal(signal.SIGTERM, _end)
     # Imports make no garbage worth a tenth of the start; the engine turns it on when the models are loaded.
     gc.disable()
+    from backend.settings import ServiceSettings
+    from holdcheck import memory
+
     try:
         arguments = _arguments()
         shows = arguments.pop("settings")
@@ -36,6 +44,11 @@ def main() -> int:
     from backend.serve import serve
 
     return serve(settings, _GRACE_S)
+
+
+def _end(_signum: int, _frame: FrameType | None) -> None:
+    """Nothing is accepted yet: leave at once. The server brings handlers of its own."""
+    sys.exit(0)
 
 
 def _arguments() -> dict[str, Any]:
@@ -61,7 +74,7 @@ def _refuse_workers(option: str, number: str) -> None:
         )
 
 
-def _set_threads(settings: ServiceSettings) -> None:
+def _set_threads(settings: "ServiceSettings") -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(settings.omp_num_threads)
     os.environ["MKL_NUM_THREADS"] = str(settings.mkl_num_threads)
     os.environ["NUMEXPR_NUM_THREADS"] = str(settings.numexpr_num_threads)

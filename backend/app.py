@@ -58,6 +58,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
     files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
     store = SqliteStore(data_dir.store)
+    data_dir.note_boot()
     app = FastAPI(
         title="holdcheck",
         version=__version__,

@@ -33,19 +33,21 @@ class DataDir:
         except OSError:
             os.close(descriptor)
             raise
-        self.same_boot = _note_boot(descriptor)
+        self._lock = descriptor
+        self._boot = _boot_id()
+        self.same_boot = bool(self._boot) and os.pread(descriptor, 64, 0) == self._boot
         """Whether everything that the last server wrote is there, also what it did not wait for."""
         make_private(self.jobs)
 
+    def note_boot(self) -> None:
+        """Name this boot in the lock file: after the jobs could be read, else nothing of them is taken up."""
+        # Not synced: a power cut that loses it loses nothing, the next boot's name is another one.
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, self._boot, 0)
 
-def _note_boot(descriptor: int) -> bool:
-    """Compare the boot that the lock file names with this one, and name this one."""
+
+def _boot_id() -> bytes:
     try:
-        boot = _BOOT_ID.read_bytes().strip()
+        return _BOOT_ID.read_bytes().strip()
     except OSError:
-        return False
-    # Not synced: a power cut that loses it loses nothing, the next boot's name is another one.
-    noted = os.pread(descriptor, 64, 0)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, boot, 0)
-    return noted == boot
+        return b""

@@ -142,7 +142,12 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_by_expiry ON jobs (expires_at) WHERE expires_at IS NOT NULL;
     """,
 )
-"""The schema's history: the file's user_version says how many of these it has seen. Only ever append."""
+"""The schema's history: the file's user_version says how many of these it has seen. Only ever append.
+
+The number stands for all of DATA_DIR: where the form of a job's files changes so that an older version could
+not read them, that too takes a migration here, if need be an empty one. tests/backend/test_schemas.py wants a
+DATA_DIR of each number, made by the version of its time.
+"""
 
 COLUMNS = tuple(column.name for column in fields(JobRecord))
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs "  # noqa: S608 - our own names
@@ -286,15 +291,18 @@ def _open(file: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(migrations):
+        raise StoreUnusable(
+            f"a newer version of holdcheck made them (schema {version}; this one knows {len(migrations)}): "
+            "run that version, or restore a backup from before it"
+        )
     connection.execute("PRAGMA journal_mode = WAL")
     # NORMAL would lose the last commits in a power cut: an accepted photo could be gone.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA cache_size = -256")
     connection.execute("PRAGMA journal_size_limit = 1048576")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(migrations):
-        raise StoreUnusable(f"a newer version made it (schema {version}; this one knows {len(migrations)})")
     for number, migration in enumerate(migrations[version:], start=version + 1):
         with _transaction(connection, synced=True):
             for statement in filter(str.strip, migration.split(";")):

@@ -82,6 +82,14 @@ def large() -> list[Photo]:
     ]
 
 
+def heavy() -> list[Photo]:
+    """What takes the most memory to decode of its size: a coefficient of each pixel until the last scan."""
+    plywood = _wall("plywood")
+    return [
+        _photo("48 MP progressive JPEG", _enlarged(plywood, 4.48), "JPEG", quality=80, progressive=True),
+    ]
+
+
 def unwelcome() -> list[Photo]:
     """What is over a limit, or no photo."""
     noise = np.random.default_rng(1).bytes(21 * 2**20)

@@ -38,5 +38,5 @@ class AnonPeak:
 
     def _sample(self) -> None:
         while not self._done.wait(_SAMPLE_EVERY_S):
-            with contextlib.suppress(OSError):  # it ended between two samples
+            with contextlib.suppress(OSError, KeyError):  # it ended between two samples, or was killed
                 self.mib = max(self.mib, status_mib(self._pid, "RssAnon"))

@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="true architecture and size, seeded random weights, for benchmarks; its answers say is_dummy",
     )
+    prepare.add_argument(
+        "--undo",
+        action="store_true",
+        help="bring back what the latest preparation of the same model replaced; again, and it is undone",
+    )
     prepare.set_defaults(command=_prepare)
 
     evaluate = commands.add_parser(
@@ -126,7 +131,10 @@ def table(result: Result) -> str:
 def _prepare(parsed: argparse.Namespace, settings: Settings) -> int:
     from holdcheck import prepare
 
-    prepare.run(parsed.clip, parsed.yolo, parsed.random_weights, settings, print)
+    if parsed.undo:
+        prepare.run_undo(parsed.clip, parsed.yolo, settings, print)
+    else:
+        prepare.run(parsed.clip, parsed.yolo, parsed.random_weights, settings, print)
     return 0
 
 

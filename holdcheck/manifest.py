@@ -171,3 +171,12 @@ def slug(name: str) -> str:
     """A model's folder name: `ViT-B/32` -> `vit-b-32`, `/x/Weights.pt` -> `weights`."""
     stem = Path(name).stem if name.endswith((".pt", ".safetensors", ".bin", ".onnx")) else name
     return "-".join("".join(c if c.isalnum() else " " for c in stem.lower()).split())
+
+
+def prepared(models_dir: Path) -> list[Path]:
+    """Folders of the artefacts in MODELS_DIR, as KIND/SLUG.
+
+    One that another replaced, or that is not finished yet, has a dot in its name and is none.
+    """
+    found = (path.parent for path in models_dir.glob(f"*/*/{MANIFEST_NAME}"))
+    return sorted(folder for folder in found if "." not in folder.name)

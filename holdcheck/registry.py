@@ -119,7 +119,7 @@ def _attempt(name: str, make: Callable[[], _Model]) -> tuple[_Model | None, str 
 def _load_detector(settings: Settings) -> Detector:
     if settings.yolo_weights == _FAKE and settings.allow_dummy:
         return FakeDetector()
-    folder = settings.models_dir / "yolo" / slug(settings.yolo_weights)
+    folder = _artefact(settings, "yolo", settings.yolo_weights)
     if not settings.yolo_weights:
         folder = _BUNDLED_DETECTOR
     elif not (folder / MANIFEST_NAME).is_file():
@@ -171,9 +171,19 @@ def _sentence(reason: str) -> str:
     return reason if reason.endswith(".") else f"{reason}."
 
 
+def _artefact(settings: Settings, kind: str, name: str) -> Path:
+    """Where the artefact of that name is, or would be: MODELS_DIR, then what an image was built with.
+
+    The latter lies below the bundled models, where no volume hides it or outlives it.
+    """
+    prepared, built_in = (folder / kind / slug(name) for folder in (settings.models_dir, BUNDLED_MODELS))
+    only_built_in = (built_in / MANIFEST_NAME).is_file() and not (prepared / MANIFEST_NAME).is_file()
+    return built_in if only_built_in else prepared
+
+
 def _clip_folder(settings: Settings) -> Path:
     """Where CLIP_MODEL's artefact is, or would be."""
-    folder = settings.models_dir / "clip" / slug(settings.clip_model)
+    folder = _artefact(settings, "clip", settings.clip_model)
     is_bundled = settings.clip_model == BUNDLED_CLIP and not (folder / MANIFEST_NAME).is_file()
     return _BUNDLED_CLIP_FOLDER if is_bundled else folder
 

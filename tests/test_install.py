@@ -1,5 +1,6 @@
 """What `make test` installed, and what it must not have."""
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distributions
@@ -33,3 +34,21 @@ def test_the_vision_library_imports_no_web_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_python_that_cannot_make_a_venv_leaves_no_half_of_one(tmp_path: Path) -> None:
+    """As Debian's without python3-venv: it would look like a set-up that is done, to every run after it."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nmkdir -p .venv/bin && touch .venv/bin/python && exit 1\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", ".venv/bin/python", f"PYTHON={python}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "python3-venv" in done.stderr
+    assert not (tmp_path / ".venv").exists()

@@ -1,4 +1,4 @@
-"""The front door: the phone's app, as it lies built in frontend/dist."""
+"""The front door: the phone's app, as it lies built in frontend/dist, or where a wheel brought it."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from starlette.staticfiles import StaticFiles
 
 from backend.stored_document import in_pieces
 
-DIST = Path(__file__).parents[2] / "frontend" / "dist"
+_IN_WHEEL = Path(__file__).parents[1] / "page"
+"""Where deploy/bundle.py puts the build, so that the wheel that it makes carries it."""
+_IN_CHECKOUT = Path(__file__).parents[2] / "frontend" / "dist"
+DIST = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
 
 _NOT_BUILT = """<!doctype html>
 <html lang="en">

@@ -90,7 +90,10 @@ async def _migrate(connection: Any, migrations: Sequence[str]) -> None:
         version = 0
         await connection.execute("INSERT INTO holdcheck_schema VALUES (0)")
     if version > len(migrations):
-        raise StoreUnusable(f"a newer version made it (schema {version}; this one knows {len(migrations)})")
+        raise StoreUnusable(
+            f"a newer version of holdcheck made them (schema {version}; this one knows {len(migrations)}): "
+            "run that version, or restore a backup from before it"
+        )
     for migration in migrations[version:]:
         await connection.execute(migration)
     await connection.execute("UPDATE holdcheck_schema SET version = $1", len(migrations))

@@ -13,6 +13,7 @@ from holdcheck.manifest import (
     FileRecord,
     Manifest,
     checked_file,
+    prepared,
     slug,
 )
 from holdcheck.settings import BUNDLED_MODELS, Settings
@@ -40,7 +41,7 @@ def examine(
     # One that answers has ended the start already; another waits for the day that somebody chooses it.
     level: Level = "warning" if loads else "problem"
     changed, good = [], 0
-    for folder, record in _files(settings.models_dir):
+    for folder, record in _files(settings):
         try:
             checked_file(folder, record)
             good += 1
@@ -98,15 +99,14 @@ def _parted(error: ModelError) -> tuple[str, str | None]:
     return (text, remedy) if text else (remedy, None)
 
 
-def _files(models_dir: Path) -> Iterator[tuple[Path, FileRecord]]:
-    """Every file that a manifest names, the bundled ones first."""
-    for manifest in sorted(BUNDLED_MODELS.glob(f"*/{MANIFEST_NAME}")):
-        yield from _records(manifest.parent)
-    for manifest in sorted(models_dir.glob(f"*/*/{MANIFEST_NAME}")):
-        yield from _records(manifest.parent)
+def _files(settings: Settings) -> Iterator[tuple[Path, FileRecord]]:
+    """Every file that a manifest names, the bundled ones first, then what an image was built with."""
+    bundled = sorted(manifest.parent for manifest in BUNDLED_MODELS.glob(f"*/{MANIFEST_NAME}"))
+    for folder in (*bundled, *prepared(BUNDLED_MODELS), *prepared(settings.models_dir)):
+        yield from _records(folder, torch=settings.runtime == "torch")
 
 
-def _records(folder: Path) -> Iterator[tuple[Path, FileRecord]]:
+def _records(folder: Path, *, torch: bool) -> Iterator[tuple[Path, FileRecord]]:
     try:
         manifest = Manifest.read(folder)
     except ModelError:
@@ -116,6 +116,10 @@ def _records(folder: Path) -> Iterator[tuple[Path, FileRecord]]:
             return  # the registry says so where it matters
         return
     prompts = manifest.prompts.embeddings if manifest.prompts else None
-    for record in (manifest.model, manifest.weights, prompts):
+    # An image leaves out what RUNTIME=torch alone reads: it has no torch.
+    weights = manifest.weights
+    if weights is not None and not torch and not (folder / weights.path).exists():
+        weights = None
+    for record in (manifest.model, weights, prompts):
         if record is not None:
             yield folder, record

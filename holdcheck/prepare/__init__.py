@@ -6,9 +6,10 @@ from pathlib import Path
 
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Manifest, slug
+from holdcheck.prepare.artefact import preparing, previous, undo
 from holdcheck.settings import Settings
 
-__all__ = ["prepare_clip", "prepare_yolo", "run"]
+__all__ = ["prepare_clip", "prepare_yolo", "run", "run_undo"]
 
 _NEEDED = ("torch", "torchvision", "open_clip", "ultralytics", "onnx")
 
@@ -32,10 +33,39 @@ def run(
     """
     if clip is None and yolo is None:
         clip = settings.clip_model
-    if yolo is not None:
-        prepare_yolo(yolo, settings.models_dir, report, random_weights=random_weights)
-    if clip is not None:
-        prepare_clip(clip, settings.models_dir, report, random_weights=random_weights)
+    with preparing(settings.models_dir):
+        if yolo is not None:
+            prepare_yolo(yolo, settings.models_dir, report, random_weights=random_weights)
+        if clip is not None:
+            prepare_clip(clip, settings.models_dir, report, random_weights=random_weights)
+
+
+def run_undo(
+    clip: str | None, yolo: str | Path | None, settings: Settings, report: Callable[[str], None]
+) -> None:
+    """What `python -m holdcheck prepare --undo` does: bring back what the latest preparation replaced.
+
+    Args:
+        clip, yolo: as for `run`: what was prepared. Neither: CLIP_MODEL.
+
+    Raises:
+        ModelError: one line that says why nothing was changed.
+    """
+    if clip is None and yolo is None:
+        clip = settings.clip_model
+    folders = [
+        settings.models_dir / kind / _folder_name(str(name))
+        for kind, name in (("yolo", yolo), ("clip", clip))
+        if name is not None
+    ]
+    with preparing(settings.models_dir):
+        for folder in folders:
+            manifest = undo(folder)
+            report(
+                f"{folder} is again what was prepared at {manifest.created} from {manifest.source} "
+                f"({manifest.precision}, sha256 {manifest.model.sha256[:12]}); the other one is kept: "
+                "--undo again brings it back. A running server goes on with what it loaded until it restarts"
+            )
 
 
 def prepare_clip(
@@ -46,9 +76,11 @@ def prepare_clip(
     from holdcheck.prepare import clip
 
     folder = models_dir / "clip" / _folder_name(name)
-    return clip.prepare_clip(
+    manifest = clip.prepare_clip(
         name, folder, report, downloads=models_dir / "checkpoints", random_weights=random_weights
     )
+    _tell_what_is_kept(folder, report)
+    return manifest
 
 
 def prepare_yolo(
@@ -59,7 +91,14 @@ def prepare_yolo(
     from holdcheck.prepare import yolo
 
     folder = models_dir / "yolo" / _folder_name(str(weights))
-    return yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+    manifest = yolo.prepare_yolo(Path(weights), folder, report, random_weights=random_weights)
+    _tell_what_is_kept(folder, report)
+    return manifest
+
+
+def _tell_what_is_kept(folder: Path, report: Callable[[str], None]) -> None:
+    if previous(folder).is_dir():
+        report("the one before it is kept: `prepare --undo` with the same name brings it back")
 
 
 def _folder_name(name: str) -> str:

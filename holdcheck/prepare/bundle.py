@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import MANIFEST_NAME, Manifest
-from holdcheck.prepare.artefact import write_manifest, written_aside
+from holdcheck.prepare.artefact import previous, write_manifest, written_aside
 from holdcheck.prepare.clip import Report, prepare_clip
 from holdcheck.prepare.yolo import prepare_yolo
 from holdcheck.runtime.towers import FOLDER_CONFIG, FOLDER_WEIGHTS
@@ -52,7 +52,13 @@ def bundle_clip(source: Path, target: Path, report: Report, *, name: str = BUNDL
             for file in files:
                 shutil.copyfile(file, aside / file.name)
             write_manifest(aside, manifest)
+    _forget_the_one_before(target)
     return manifest
+
+
+def _forget_the_one_before(target: Path) -> None:
+    """The repository has it; the package must not."""
+    shutil.rmtree(previous(target), ignore_errors=True)
 
 
 def main() -> int:
@@ -76,6 +82,7 @@ def main() -> int:
             source=arguments.source,
             licence=_LICENCE,
         )
+        _forget_the_one_before(BUNDLED_MODELS / arguments.name)
     except PrepareError as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1

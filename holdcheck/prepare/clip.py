@@ -17,8 +17,8 @@ from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Cosine, FileRecord, Manifest, Prompts, sha256
 from holdcheck.prepare import prompts, verify
-from holdcheck.prepare.artefact import now, record, versions, write_manifest, written_aside
-from holdcheck.prepare.download import fetch
+from holdcheck.prepare.artefact import UNFINISHED, now, record, versions, write_manifest, written_aside
+from holdcheck.prepare.checkpoints import fetch
 from holdcheck.prepare.ort import write_ort
 from holdcheck.prepare.outliers import Peaks, Watch
 from holdcheck.prepare.quantize import Precision, fill
@@ -82,7 +82,10 @@ def prepare_clip(
         checkpoint = origin.file or fetch(
             origin.architecture, origin.tag, downloads or folder.parent / "checkpoints", report
         )
-    with written_aside(folder, _NEEDED_BYTES) as aside, TemporaryDirectory(dir=folder.parent) as scratch:
+    with (
+        written_aside(folder, _NEEDED_BYTES) as aside,
+        TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent) as scratch,
+    ):
         text, vision = _run_towers(origin, checkpoint, Path(scratch), report)
         np.save(aside / "prompts.npy", text.embeddings)
         precision, cosine = _write_model(vision, Path(scratch), aside / "model.ort", report)

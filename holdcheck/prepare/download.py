@@ -1,22 +1,24 @@
-"""Fetching checkpoints: resumed where it broke off, checked against a checksum, never used half-written."""
+"""Downloads: resumed where they broke off, checked against a checksum, never used half-written."""
 
 import http.client
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 from holdcheck.errors import PrepareError
-from holdcheck.manifest import sha256, slug
+from holdcheck.manifest import sha256
 from holdcheck.prepare.artefact import require_space
 
 _ATTEMPTS = 5
 _TIMEOUT_S = 30
 _BLOCK = 1 << 20
-_SHA256_DIGITS = 64
+_USUAL_PORTS = {"http": 80, "https": 443}
 _Unreachable = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
@@ -28,37 +30,26 @@ class Remote:
     checksum: str
     """The beginning of its sha256, or all of it."""
     size: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """For the host in `url` alone: where it sends us on to another, `Authorization` stays behind."""
 
 
-def fetch(architecture: str, tag: str, folder: Path, report: Callable[[str], None]) -> Path:
-    """Get the checkpoint of one of open_clip's pretrained tags, from where open_clip says that it is.
+class _TokenStaysAtHome(urllib.request.HTTPRedirectHandler):
+    """urllib itself would send every header on to wherever a server points."""
 
-    Safetensors from the hub where there are any (they can be mapped), else the original's address.
-    A file that was fetched and checked before is used without asking the network.
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        onward = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if onward is not None and origin(newurl) != origin(req.full_url):
+            onward.remove_header("Authorization")
+        return onward
 
-    Raises:
-        PrepareError: no network, no space, or a file that is not what its checksum says.
-    """
-    import open_clip
 
-    config: dict[str, Any] = open_clip.get_pretrained_cfg(architecture, tag)
-    stem = slug(f"{architecture} {tag}")
-    for path in sorted(folder.glob(f"{stem}.*")):
-        if _is_complete(path):
-            report(f"using {path}, fetched before")
-            return path
-    problem = "open_clip names no place to get it from"
-    for remote in _places(config):
-        suffix = Path(remote.url.partition("?")[0]).suffix or ".bin"
-        try:
-            return download(remote, folder / f"{stem}{suffix}", report)
-        except ConnectionError as error:
-            problem = str(error)
-    raise PrepareError(
-        f"the {tag} weights of {architecture} cannot be fetched ({problem}). Run this again when the "
-        f"network is there: it goes on where it stopped. Or bring the file: --clip {architecture}:FILE"
-    )
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of an address: what a secret that is meant for one of them goes by."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _USUAL_PORTS.get(parts.scheme)
 
 
 def download(remote: Remote, target: Path, report: Callable[[str], None]) -> Path:
@@ -98,7 +89,7 @@ def _accept(remote: Remote, part: Path, target: Path) -> Path:
             "it was deleted: run this again, and if it repeats, do not trust the source"
         )
     part.replace(target)
-    _note(target).write_text(digest)
+    note_of(target).write_text(digest)
     return target
 
 
@@ -110,11 +101,11 @@ def _continue(remote: Remote, part: Path) -> None:
         if offset >= remote.size:
             return
         require_space(part.parent, remote.size - offset)
-    request = urllib.request.Request(remote.url, headers=dict(remote.headers))  # noqa: S310 - see _checked_url
-    if offset:
-        request.add_header("Range", f"bytes={offset}-")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-        if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+    answer = _open(remote, offset)
+    if answer is None:
+        return
+    with answer:
+        if answer.status != HTTPStatus.PARTIAL_CONTENT:
             offset = 0  # the server does not resume: from the start
         remaining = answer.headers.get("Content-Length")
         total = remote.size or (offset + int(remaining) if remaining else None)
@@ -130,57 +121,30 @@ def _continue(remote: Remote, part: Path) -> None:
         raise ConnectionError("the connection ended early")
 
 
-def _is_complete(path: Path) -> bool:
-    note = _note(path)
-    return path.suffix not in {".part", ".sha256"} and note.is_file() and sha256(path) == note.read_text()
+def _open(remote: Remote, offset: int) -> Any:
+    """The answer from `offset` on; None where nothing is left to come."""
+    request = urllib.request.Request(remote.url, headers=dict(remote.headers))  # noqa: S310 - see checked_url
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+    try:
+        return urllib.request.build_opener(_TokenStaysAtHome).open(request, timeout=_TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if offset and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return None  # an earlier run ended between the last byte and the checksum
+        raise
 
 
-def _note(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
+def note_of(target: Path) -> Path:
+    """Where the sha256 of a file that arrived whole is noted."""
+    return target.with_name(target.name + ".sha256")
 
 
-def _places(config: dict[str, Any]) -> Iterator[Remote]:
-    if config.get("hf_hub"):
-        yield from _on_the_hub(str(config["hf_hub"]))
-    if config.get("url"):
-        yield Remote(_checked_url(config["url"]), _checksum_in(config["url"]))
+def checked_url(url: str) -> str:
+    """The same address.
 
-
-def _on_the_hub(place: str) -> Iterator[Remote]:
-    """open_clip's `owner/repository/[file]`: its safetensors if it has them, else the file itself."""
-    import huggingface_hub
-    from huggingface_hub.utils._headers import build_hf_headers
-    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-
-    repository, _, file = place.rpartition("/")
-    names = [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
-    if file:
-        names = [str(Path(file).with_suffix(".safetensors")), file]
-    for name in dict.fromkeys(names):
-        url = huggingface_hub.hf_hub_url(repository, name)
-        try:
-            metadata = huggingface_hub.get_hf_file_metadata(url)
-        except Exception:  # noqa: S112 - not there, or the hub is not reachable: the next place may be
-            continue
-        # The entity tag of a large file is its sha256.
-        if metadata.etag and len(metadata.etag) == _SHA256_DIGITS:
-            same_host = metadata.location.startswith(url.partition(repository)[0])
-            headers = tuple(build_hf_headers().items()) if same_host else ()
-            yield Remote(_checked_url(metadata.location), metadata.etag, metadata.size, headers)
-
-
-def _checksum_in(url: str) -> str:
-    """Where publishers of CLIPs put a checksum: as a folder of the address, or at the end of the name."""
-    folder, name = url.split("/")[-2:]
-    candidates = (folder, Path(name).stem.rpartition("-")[2])
-    return next((text for text in candidates if len(text) >= 8 and _is_hex(text)), "")
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdef" for character in text)
-
-
-def _checked_url(url: str) -> str:
+    Raises:
+        PrepareError: it is none of the web.
+    """
     if not url.startswith(("https://", "http://")):
         raise PrepareError(f"{url} is not a web address")
     return url

@@ -6,15 +6,15 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backend import data_dir, endings, event_log, jobs
+from backend import endings, event_log, jobs
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -833,11 +833,24 @@ def test_what_the_folders_hold_is_counted_and_counted_again_at_the_start(tmp_pat
 
 
 def test_the_data_dir_notices_another_boot(tmp_path: Path) -> None:
-    first = DataDir(tmp_path)
-    assert not first.same_boot
+    with _data_dir(tmp_path) as first:
+        assert not first.same_boot
+        first.note_boot()
+    with _data_dir(tmp_path) as again:
+        assert again.same_boot
     (tmp_path / "lock").write_text("another boot")
-    # The lock itself is the kernel's: a new descriptor of this process would be refused, so look at the note.
-    descriptor = os.open(tmp_path / "lock", os.O_RDWR)
-    assert not data_dir._note_boot(descriptor)
-    assert data_dir._note_boot(descriptor)
-    os.close(descriptor)
+    for _ in range(2):  # a start that takes up no jobs leaves it to the next to notice
+        with _data_dir(tmp_path) as after_a_cut:
+            assert not after_a_cut.same_boot
+    with _data_dir(tmp_path) as taken_up:
+        taken_up.note_boot()
+    with _data_dir(tmp_path) as again:
+        assert again.same_boot
+
+
+@contextmanager
+def _data_dir(folder: Path) -> Iterator[DataDir]:
+    """As a process has it that ends: the kernel gives the lock back."""
+    opened = DataDir(folder)
+    yield opened
+    os.close(opened._lock)

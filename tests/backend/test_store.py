@@ -192,7 +192,7 @@ def test_a_migration_that_fails_changes_nothing(stores: Stores) -> None:
 
 def test_a_store_of_a_newer_version_is_left_alone(stores: Stores) -> None:
     _open_and_close(stores, "jobs", (*stores.migrations, "CREATE TABLE later (x integer)"))
-    with pytest.raises(StoreUnusable, match="newer version"):
+    with pytest.raises(StoreUnusable, match="a newer version of holdcheck made them"):
         _open_and_close(stores, "jobs")
 
 

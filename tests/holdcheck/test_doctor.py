@@ -3,6 +3,7 @@
 import dataclasses
 import http.server
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from holdcheck.doctor import configuration, disk, machine, models, network
 from holdcheck.doctor.configuration import Configuration, Service
 from holdcheck.doctor.finding import Finding, table, verdict
-from holdcheck.settings import Settings
+from holdcheck.settings import BUNDLED_MODELS, Settings
 from tests.backend.disks import small_disk
 from tests.backend.server import ROOT, Server, environment, start
 from tests.cgroup import MemoryCgroup, memory_limit
@@ -106,6 +107,15 @@ def test_a_changed_model_is_a_problem_and_one_that_does_not_answer_a_warning(tmp
     assert "model.ort is not the file that its manifest" in warning.text
     (unloaded,) = ill(models_examined(tmp_path, loads=False))
     assert unloaded.level == "problem"
+
+
+def test_an_image_may_lack_what_runtime_torch_alone_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "yolo" / "mine"
+    shutil.copytree(BUNDLED_MODELS / "holds-yolo11n-seg", folder)
+    (folder / "weights.safetensors").unlink()
+    assert ill(models_examined(tmp_path, loads=False)) == []
+    (problem,) = ill(models_examined(tmp_path, loads=False, runtime="torch"))
+    assert "weights.safetensors is missing" in problem.text
 
 
 def models_examined(folder: Path, *, loads: bool = True, **settings: str) -> list[Finding]:

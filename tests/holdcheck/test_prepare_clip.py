@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from holdcheck.classifier import COLOURS
 from holdcheck.errors import PrepareError
 from holdcheck.manifest import Manifest, slug
-from holdcheck.prepare import prepare_clip, prompts, verify
+from holdcheck.prepare import prepare_clip, prompts, run_undo, verify
 from holdcheck.prepare.bundle import bundle_clip
 from holdcheck.runtime import towers
 from holdcheck.runtime.onnx import OnnxClassifier
@@ -56,6 +56,17 @@ def test_an_int8_artefact_embeds_as_the_torch_tower_does(tmp_path: Path, lines: 
     assert any("cosine" in line for line in lines)
     named = [model.head.probabilities(model.embed(crops)) for model in (onnx, torch_runtime)]
     assert np.abs(named[0] - named[1]).max() < 0.02
+
+
+def test_a_second_preparation_keeps_the_first_and_says_so(tmp_path: Path, lines: list[str]) -> None:
+    name = tiny_clip.save(tiny_clip.model(), tmp_path / "tiny.safetensors")
+    first = prepare_clip(name, tmp_path, lines.append)
+    assert not any("--undo" in line for line in lines)
+    tiny_clip.save(tiny_clip.model(2), tmp_path / "tiny.safetensors")
+    prepare_clip(name, tmp_path, lines.append)
+    assert "--undo" in lines[-1]
+    run_undo(name, None, Settings(models_dir=tmp_path), lines.append)
+    assert Manifest.read(tmp_path / "clip" / slug(name)) == first
 
 
 def test_an_artefact_takes_batches_of_any_size(tmp_path: Path, lines: list[str]) -> None:

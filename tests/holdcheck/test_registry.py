@@ -194,3 +194,15 @@ def test_the_fake_needs_to_be_allowed(tmp_path: Path) -> None:
     assert allowed.ready
     assert allowed.is_dummy
     assert "missing.pt is not prepared" in str(allowed.error_reason)
+
+
+def test_what_an_image_was_built_with_answers_until_another_of_its_name_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built_in, volume = tmp_path / "built in", tmp_path / "volume"
+    shutil.copytree(HOLDCLIP, built_in / "clip" / "vit-b-16")
+    monkeypatch.setattr(registry, "BUNDLED_MODELS", built_in)
+    asked = settings(volume, clip_model="ViT-B/16")
+    assert not registry.load(asked).degraded
+    without_model(HOLDCLIP, volume / "clip" / "vit-b-16")
+    assert str(volume) in (registry.load(asked).error_reason or "")

@@ -3,11 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.settings import ServiceSettings
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -49,17 +46,3 @@ def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MAX_HOLDS", "")
     assert Settings.load().max_holds == 40
-
-
-def test_the_example_file_lists_every_setting_with_its_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    text = (ROOT / ".env.example").read_text()
-    listed = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, flags=re.MULTILINE))
-    assert set(listed) == {name.upper() for name in ServiceSettings.model_fields}
-    for variable in listed:
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    defaults = ServiceSettings.load()
-    (tmp_path / ".env").write_text(text)
-    assert ServiceSettings.load() == defaults

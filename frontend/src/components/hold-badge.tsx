@@ -9,15 +9,17 @@ interface Properties {
   /** START or TOP, in the person's language. */
   mark: string | null;
   estimated: boolean;
+  /** Pixels of the photo by which the mark moves sideways, off its edge. */
+  shift: number;
   faint: boolean;
 }
 
 /** A hold's number and mark, as large as they are whatever the zoom is. */
-export const HoldBadge = memo(({ hold, label, mark, estimated, faint }: Properties): JSX.Element => {
+export const HoldBadge = memo(({ hold, label, mark, estimated, shift, faint }: Properties): JSX.Element => {
   const paint = PAINT[hold.color];
   const [x, y] = hold.center;
   const top = hold.bbox[1] - y;
-  const width = mark === null ? 0 : markWidth(mark) + (estimated ? 8 : 0);
+  const width = mark === null ? 0 : markWidth(mark, estimated);
   return (
     <g class={faint ? "badge faint" : "badge"} transform={`translate(${x} ${y})`}>
       <g class="badge-steady">
@@ -31,7 +33,7 @@ export const HoldBadge = memo(({ hold, label, mark, estimated, faint }: Properti
         )}
       </g>
       {mark !== null && (
-        <g class="badge-place" transform={`translate(0 ${top})`}>
+        <g class="badge-place" transform={`translate(${shift} ${top})`}>
           <g class={`badge-steady mark ${hold.tag ?? ""}`}>
             <rect
               x={-width / 2}
@@ -51,6 +53,8 @@ export const HoldBadge = memo(({ hold, label, mark, estimated, faint }: Properti
   );
 });
 
-function markWidth(mark: string): number {
-  return Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 10.5 : 6.6), 13);
+/** In CSS pixels, at any zoom. */
+export function markWidth(mark: string, estimated: boolean): number {
+  const letters = Array.from(mark).reduce((sum, letter) => sum + (letter > "\u1100" ? 10.5 : 6.6), 13);
+  return estimated ? letters + 8 : letters;
 }

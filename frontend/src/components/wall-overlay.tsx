@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import type { SeenHold, Wall } from "../lib/corrections";
 import { pathData } from "../lib/geometry";
 import { places } from "../lib/order";
-import { HoldBadge } from "./hold-badge";
+import { HoldBadge, markWidth } from "./hold-badge";
 import { HoldOutline } from "./hold-outline";
 import { ProblemPatterns } from "./problem-patterns";
 
@@ -64,6 +64,11 @@ export function WallOverlay({ wall, selected, problem, scale, marks }: Propertie
               label={label}
               mark={mark}
               estimated={hold.estimated}
+              shift={
+                mark === null
+                  ? 0
+                  : offTheEdge(hold.center[0], markWidth(mark, hold.estimated) / scale, wall.width)
+              }
               faint={faint}
             />
           );
@@ -81,6 +86,12 @@ function largestOfEach({ holds, problems }: Wall): ReadonlySet<number> {
       [...problem.holds].sort((one, other) => (size.get(other) ?? 0) - (size.get(one) ?? 0)).slice(0, 1),
     ),
   );
+}
+
+/** How far something so wide moves to lie on the photo as a whole. */
+function offTheEdge(middle: number, width: number, photo: number): number {
+  const inside = Math.min(Math.max(middle, width / 2), Math.max(photo - width / 2, width / 2));
+  return inside - middle;
 }
 
 /** Darkens the wall around what was chosen. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Hold, Point, Problem } from "../api/types";
-import { asSent, correct, type Correction, type Found, nextId, nextProblemId } from "./corrections";
+import { correct, type Correction, type Found, nextId, nextProblemId } from "./corrections";
+import { asSent } from "./sent-corrections";
 
 function hold(id: number, more: Partial<Hold> = {}): Hold {
   return {

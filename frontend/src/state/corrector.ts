@@ -2,7 +2,7 @@ import { deleteJob, postCorrections } from "../api/client";
 import { Failure, wantsKey } from "../api/failure";
 import type { Result } from "../api/types";
 import { backoff, pause } from "../lib/backoff";
-import { asSent } from "../lib/corrections";
+import { asSent } from "../lib/sent-corrections";
 import type { Tools } from "./analysis";
 import { entryOf, identityOf } from "./app";
 import type { Entry } from "./entry";
