@@ -1,6 +1,6 @@
 """A server's part in running and following jobs, as a process of its own that a test may kill.
 
-`run URL LEASE_S`: claim jobs, tell five events of each, end it, until standard input closes.
+`run URL LEASE_S`: claim jobs, tell five events of each, end it, for ever.
 `follow URL JOB AFTER`: print each event's number and size, until the job ends.
 """
 
@@ -8,62 +8,63 @@ import asyncio
 import sys
 import time
 import uuid
+from contextlib import suppress
 
-from backend.event_log import Line
+from backend.errors import Unavailable
+from backend.events import Event, Narrator, failure
 from backend.shared.claims import Claim, ClaimLost, Claims
 from backend.shared.database import EVENTS, Bell, Database
 from backend.shared.events import EventRows
+from backend.shared.feed import SharedFeed
 from backend.store import Outcome
+from holdcheck import memory
 
 STEPS = 5
 """Events of a whole run; the last one ends it."""
 MAX_ATTEMPTS = 2
 _STEP_S = 0.02
-
-
-def line(seq: int, step: str, attempt: int, size: int = 0) -> Line:
-    filling = "x" * size
-    return Line(seq, f'{{"seq":{seq},"step":"{step}","attempt":{attempt},"x":"{filling}"}}'.encode())
+_RESULT = {"statistics": {"holds_kept": 1, "total_problems": 1}}
 
 
 async def run(url: str, lease_s: float) -> None:
     database = Database(url)
     claims = Claims(database, str(uuid.uuid4()), lease_s)
-    events = EventRows(database, Bell(url, EVENTS))
+    rows = EventRows(database, Bell(url, EVENTS))
     renewing = asyncio.create_task(_renew(claims, lease_s / 4))
     print("ready", flush=True)
-    while True:
-        claim = await claims.claim(time.time())
-        if claim is None:
-            await asyncio.sleep(_STEP_S)
-        else:
-            await _work(events, claim)
-        assert not renewing.done()
+    while not renewing.done():
+        with suppress(Unavailable, ClaimLost):
+            claim = await claims.claim(time.time())
+            if claim is not None:
+                await _work(rows, claim, lease_s)
+                continue
+        await asyncio.sleep(_STEP_S)
 
 
 async def _renew(claims: Claims, every_s: float) -> None:
     while True:
-        await claims.renew()
+        with suppress(Unavailable):
+            await claims.renew()
         await asyncio.sleep(every_s)
 
 
-async def _work(events: EventRows, claim: Claim) -> None:
-    job_id, attempt = claim.record.id, claim.record.attempts
-    last = await events.last(job_id)
-    seq = last.seq if last else 0
-    try:
-        if attempt > MAX_ATTEMPTS:
-            outcome = Outcome("failed", time.time(), time.time() + 3600, "job_crashed", "twice")
-            await events.end(job_id, claim.number, outcome, line(seq + 1, "error", attempt))
-            return
-        for _ in range(STEPS - 1):
-            seq += 1
-            await events.append(job_id, claim.number, [line(seq, "step", attempt)])
-            await asyncio.sleep(_STEP_S)
-        outcome = Outcome("done", time.time(), time.time() + 3600)
-        await events.end(job_id, claim.number, outcome, line(seq + 1, "complete", attempt))
-    except ClaimLost:
-        print("lost", job_id, flush=True)
+async def _work(rows: EventRows, claim: Claim, lease_s: float) -> None:
+    record, now = claim.record, time.time()
+    narrator = Narrator(record.id, record.language, record.created_at)
+    narrator.resume(await rows.last(record.id), gap=False)
+    feed = SharedFeed(rows, claim, narrator, lease_s)
+    if record.attempts > MAX_ATTEMPTS:
+        crashed = failure("job_crashed", "twice", memory.snapshot())
+        await feed.end(crashed, Outcome("failed", now, now + 3600, "job_crashed", "twice"))
+        return
+    told = {"attempt": record.attempts}
+    for number in range(1, STEPS):
+        feed.tell(Event("detection", 10 * number, told, memory.snapshot()))
+        await asyncio.sleep(_STEP_S)
+        if feed.error is not None:
+            raise feed.error
+    last = Event("complete", 100, {**told, "result": _RESULT}, memory.snapshot())
+    await feed.end(last, Outcome("done", now, now + 3600))
 
 
 async def follow(url: str, job_id: str, after: int) -> None:

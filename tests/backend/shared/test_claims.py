@@ -1,10 +1,12 @@
 """Several servers and one queue: each job is run by one of them, and by another one where that dies."""
 
 import asyncio
+import json
 import random
+import signal
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -18,6 +20,7 @@ from backend.shared.store import PostgresStore
 from backend.store import JobRecord, Outcome
 from tests.backend.shared.conftest import StartNode
 from tests.backend.shared.node import MAX_ATTEMPTS
+from tests.postgres import Postgres
 
 NOW = time.time()
 DONE = Outcome("done", NOW + 2, NOW + 3600)
@@ -206,53 +209,56 @@ def test_one_key_names_one_job_whichever_servers_it_reaches_at_once(url: str) ->
 
 
 def test_no_kill_loses_a_job_runs_it_to_two_ends_or_breaks_its_numbers(
-    url: str, start_node: StartNode
+    url: str, start_node: StartNode, postgres: Postgres
 ) -> None:
-    jobs, kills, lease_s = 60, 10, "0.4"
+    jobs, kills, lease_s = 60, 10, "0.6"
     rng = random.Random(7)
     with asyncio.Runner() as runner:
-        node = Node(url, "test")
+        test = Node(url, "test")
         for number in range(jobs):
-            runner.run(node.jobs.add(JobRecord(str(number), NOW)))
+            runner.run(test.jobs.add(JobRecord(str(number), NOW)))
         nodes = [start_node("run", url, lease_s) for _ in range(3)]
-        for _ in range(kills):
+        for kill in range(kills):
             time.sleep(rng.uniform(0.05, 0.3))
-            victim = nodes.pop(rng.randrange(len(nodes)))
-            victim.kill()
+            nodes.pop(rng.randrange(len(nodes))).kill()
+            if kill == kills // 2:
+                postgres.stop(signal.SIGQUIT)  # as a crash: it recovers from its log
+                postgres.start()
             nodes.append(start_node("run", url, lease_s))
+        runner.run(asyncio.sleep(0.1))  # its own connections broke too
         deadline = time.monotonic() + 60
-        while runner.run(node.jobs.unfinished()):
+        while runner.run(test.jobs.unfinished()):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         told = runner.run(_events(url))
-        records = [runner.run(node.jobs.get(str(number))) for number in range(jobs)]
-        runner.run(node.close())
-    again = 0
+        records = [runner.run(test.jobs.get(str(number))) for number in range(jobs)]
+        runner.run(test.close())
     for record in records:
         assert record is not None
-        seqs, ends, attempts = told[record.id]
-        assert seqs == list(range(1, len(seqs) + 1))
-        assert sum(ends.values()) == 1
-        assert ("complete" in ends) == (record.status == "done")
-        assert attempts == sorted(attempts)
-        assert record.status == "done" or record.attempts > MAX_ATTEMPTS
-        again += attempts[0] < attempts[-1]
+        _require_one_story(record, told[record.id])
     # Nothing was tested where no job was taken up again.
-    assert again
+    assert any(record and record.attempts > 1 for record in records)
 
 
-async def _events(url: str) -> dict[str, tuple[list[int], Counter[str], list[int]]]:
-    """Of each job its events' numbers, how often each end was told, and the attempts that told them."""
+def _require_one_story(record: JobRecord, told: list[dict[str, Any]]) -> None:
+    assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+    assert [event["progress"] for event in told] == sorted(event["progress"] for event in told)
+    attempts = [event["attempt"] for event in told if "attempt" in event]
+    assert attempts == sorted(attempts)
+    ends = [event["step"] for event in told if event["step"] in ("complete", "error")]
+    if record.status == "done":
+        assert ends == [told[-1]["step"]] == ["complete"]
+    else:
+        assert ends == [told[-1]["step"]] == ["error"]
+        assert record.attempts > MAX_ATTEMPTS
+
+
+async def _events(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Of each job its events, in order."""
     connection = await asyncpg.connect(url)
-    query = (
-        "SELECT job_id, array_agg(seq ORDER BY seq), array_agg(told->>'step' ORDER BY seq), "
-        "array_agg((told->>'attempt')::int ORDER BY seq) "
-        "FROM (SELECT job_id, seq, convert_from(json, 'UTF8')::json AS told FROM job_events) AS events "
-        "GROUP BY job_id"
-    )
-    rows = await connection.fetch(query)
+    rows = await connection.fetch("SELECT job_id, json FROM job_events ORDER BY job_id, seq")
     await connection.close()
-    return {
-        job_id: (seqs, Counter(step for step in steps if step != "step"), attempts)
-        for job_id, seqs, steps, attempts in rows
-    }
+    told: dict[str, list[dict[str, Any]]] = {}
+    for job_id, event in rows:
+        told.setdefault(job_id, []).append(json.loads(event))
+    return told
