@@ -4,9 +4,12 @@ Each is written whole and read whole; none is appended to. So an object store ca
 grow, a job's events, lies elsewhere (docs/cluster.md).
 """
 
+import io
 import logging
+import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -14,8 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
+from backend.descriptors import open_file
 from backend.errors import StorageUnavailable
-from backend.job_files import make_private, storage_errors, sync, write_whole
+from backend.job_files import make_private, storage_errors, sync
 
 log = logging.getLogger(__name__)
 
@@ -88,29 +92,15 @@ class FolderBlobs:
         make_private(folder)
 
     def put(self, name: str, data: bytes) -> None:
-        with storage_errors():
-            write_whole(self._made(name), data)
+        self._place(name, io.BytesIO(data))
 
     def put_file(self, name: str, file: Path) -> None:
-        with storage_errors():
-            path = self._made(name)
-            draft = path.with_suffix(".new")
-            try:
-                shutil.copyfile(file, draft)
-                draft.chmod(0o600)
-                sync(draft)
-            except OSError:
-                draft.unlink(missing_ok=True)
-                raise
-            draft.replace(path)
-            sync(path.parent)
+        with file.open("rb") as source:
+            self._place(name, source)
 
     def fetch(self, name: str, to: Path) -> None:
-        path = self._folder / name
-        if not path.is_file():
-            raise FileNotFoundError(name)
-        with storage_errors():
-            shutil.copyfile(path, to)
+        with self.open(name) as source, storage_errors(), to.open("wb") as target:
+            shutil.copyfileobj(source, target)
 
     def open(self, name: str) -> BinaryIO:
         return (self._folder / name).open("rb")
@@ -120,14 +110,29 @@ class FolderBlobs:
             (self._folder / name).unlink(missing_ok=True)
 
     def erase(self, folder: str) -> None:
-        path = self._folder / folder
-        if path.exists():
-            with storage_errors():
-                shutil.rmtree(path)
+        # Where another server is at it, that one goes on.
+        with storage_errors(), suppress(FileNotFoundError):
+            shutil.rmtree(self._folder / folder)
 
     def folders(self) -> list[str]:
         with storage_errors():
             return [entry.name for entry in self._folder.iterdir() if entry.is_dir()]
+
+    def _place(self, name: str, source: BinaryIO) -> None:
+        with storage_errors():
+            path = self._made(name)
+            # Not `write_whole`: another server may be putting the same blob.
+            draft = path.with_name(f".{uuid.uuid4()}")
+            try:
+                with os.fdopen(open_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as target:
+                    shutil.copyfileobj(source, target)
+                    target.flush()
+                    os.fsync(target.fileno())
+                draft.replace(path)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
+            sync(path.parent)
 
     def _made(self, name: str) -> Path:
         """The place of a blob, in folders that outlive a power cut as it does."""

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,28 @@ def test_what_is_open_can_be_read_to_its_end_whatever_becomes_of_it(blobs: Blobs
     for name, file in files.items():
         with file:
             assert started[name] + file.read() == name.encode() * 10_000
+
+
+def test_of_two_that_are_put_at_once_one_is_there_whole(blobs: Blobs) -> None:
+    offered = [bytes([number]) * 300_000 for number in range(8)]
+
+    def put(data: bytes) -> None:
+        # Swift refuses one that it began before another that it has.
+        with suppress(StorageUnavailable):
+            blobs.put("job/result", data)
+
+    with ThreadPoolExecutor(len(offered)) as servers:
+        list(servers.map(put, offered))
+    assert _read(blobs, "job/result") in offered
+
+
+def test_a_folders_files_are_its_owners_only_and_no_draft_stays(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    blobs.put("job/outputs/result", b"{}")
+    blobs.put_file("job/inputs/photo", Path(__file__))
+    paths = [tmp_path / "blobs", *(tmp_path / "blobs").rglob("*")]
+    assert sorted(path.name for path in paths if path.is_file()) == ["photo", "result"]
+    assert {path.stat().st_mode & 0o077 for path in paths} == {0}
 
 
 def test_only_what_is_meant_is_erased(blobs: Blobs) -> None:
