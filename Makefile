@@ -9,7 +9,8 @@ CUDA ?=
 PLATFORM ?=
 PYTHON_VERSION ?=
 # What the checks need of Debian. Where this is root on Debian `make test` installs it, else it says what to do.
-DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container caddy
+DEBIAN := nginx-light chromium fonts-noto-cjk shellcheck busybox systemd-container caddy postgresql \
+  swift-proxy swift-account swift-container swift-object
 DEBIAN_STAMP := .venv/debian-$(shell echo $(DEBIAN) | tr ' ' '-').stamp
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt

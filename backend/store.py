@@ -149,9 +149,9 @@ not read them, that too takes a migration here, if need be an empty one. tests/b
 DATA_DIR of each number, made by the version of its time.
 """
 
-_COLUMNS = tuple(column.name for column in fields(JobRecord))
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM jobs "  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
+COLUMNS = tuple(column.name for column in fields(JobRecord))
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs "  # noqa: S608 - our own names
+_INSERT = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _LIVES = "(expires_at IS NULL OR expires_at > ?)"
 _FULL_CODES = frozenset({sqlite3.SQLITE_FULL})
 
@@ -172,7 +172,7 @@ class SqliteStore:
             raise
 
     async def add(self, record: JobRecord) -> JobRecord:
-        values = [getattr(record, name) for name in _COLUMNS]
+        values = [getattr(record, name) for name in COLUMNS]
 
         def insert(connection: sqlite3.Connection) -> JobRecord:
             if record.idempotency_key is not None:

@@ -1,4 +1,5 @@
 import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ import pytest
 from holdcheck.manifest import MANIFEST_NAME
 from holdcheck.prepare import run
 from holdcheck.settings import Settings
+from tests.postgres import Postgres
+from tests.s3 import S3
 
 _CACHE = Path(__file__).parents[1] / "build" / "test-models"
 
@@ -19,3 +22,22 @@ def true_size_models() -> Path:
         if not (_CACHE / "clip" / "vit-b-32" / MANIFEST_NAME).is_file():
             run("ViT-B/32", None, True, Settings(_env_file=None, models_dir=_CACHE), print)
     return _CACHE
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that is running."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3-compatible server that is running, and named in this process's environment."""
+    server = S3()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+    server.remove()

@@ -16,8 +16,9 @@ from backend.store import MIGRATIONS
 from tests.backend import frozen
 from tests.backend.frozen import FAKES, archive, rows, unpack
 from tests.backend.server import Server, start
+from tests.backend.stores import SqliteStores
 from tests.backend.test_settings import start_and_end
-from tests.backend.test_store import _open_and_close, _schema
+from tests.backend.test_store import _open_and_close
 
 _VERSIONS = range(1, len(MIGRATIONS) + 1)
 _TWO_VERSIONS_LATER = """
@@ -40,8 +41,8 @@ def test_a_data_dir_of_every_schema_is_kept() -> None:
 @pytest.mark.parametrize("version", _VERSIONS)
 def test_no_migration_was_changed_since_its_data_dir_was_made(tmp_path: Path, version: int) -> None:
     data = unpack(version, tmp_path)
-    _open_and_close(tmp_path / "made anew", MIGRATIONS[:version])
-    assert _schema(data / "jobs.sqlite3") == _schema(tmp_path / "made anew")
+    _open_and_close(SqliteStores(tmp_path), "anew", MIGRATIONS[:version])
+    assert SqliteStores(data).schema("jobs") == SqliteStores(tmp_path).schema("anew")
     assert _user_version(data) == version
 
 

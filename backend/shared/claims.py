@@ -1,0 +1,94 @@
+"""Who runs a job, where several servers could: one at a time, and another one after a server died of it.
+
+A claim has a number. Whatever is written for a job names the claim that it is written under, and is refused
+once there is a later one: a server that was only slow, and comes back, changes nothing. Leases are measured
+by the database's clock alone.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from backend.shared.database import QUEUE, Database
+from backend.shared.store import notify
+from backend.store import COLUMNS, JobRecord
+
+
+class ClaimLost(Exception):
+    """The job has ended, is gone, or was claimed by another server meanwhile: let go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one job, for as long as it is renewed."""
+
+    record: JobRecord
+    """`attempts` has this one in it."""
+    number: int
+    abandoned: bool
+    """Another server was running it, and its lease ran out."""
+
+
+_CLAIM = f"""
+WITH next AS (
+    SELECT number, status FROM jobs
+    WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
+    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
+    claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3
+FROM next WHERE jobs.number = next.number
+RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)}, jobs.claim, next.status = 'running'
+"""  # noqa: S608 - our own names
+_RENEW = """
+UPDATE jobs SET lease_until = clock_timestamp() + $2
+WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
+"""
+_RELEASE = """
+UPDATE jobs SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, lease_until = NULL
+WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
+"""
+
+
+class Claims:
+    """One server's claims.
+
+    Args:
+        holder: this process and no other, not the next one on the same machine either: a uuid.
+        lease_s: how long a claim lasts that is not renewed, seconds: several pauses between renewals.
+    """
+
+    def __init__(self, database: Database, holder: str, lease_s: float) -> None:
+        self._database = database
+        self._holder = holder
+        self._lease = timedelta(seconds=lease_s)
+
+    async def claim(self, at: float) -> Claim | None:
+        """Take the oldest job that waits, or whose server went silent; None where there is none.
+
+        Durable when it returns: an attempt that kills this server is counted.
+        """
+        row = await self._database.call(lambda c: c.fetchrow(_CLAIM, at, self._holder, self._lease))
+        if row is None:
+            return None
+        *record, number, abandoned = row
+        return Claim(JobRecord(*record), number, abandoned)
+
+    async def renew(self) -> set[tuple[str, int]]:
+        """Hold on to all claims for another lease; answers those that are left, by job and number.
+
+        An analysis under another one is to be stopped: its job was cancelled, or is run elsewhere.
+        """
+        rows = await self._database.call(lambda c: c.fetch(_RENEW, self._holder, self._lease))
+        return {(row[0], row[1]) for row in rows}
+
+    async def release(self, claim: Claim) -> bool:
+        """Give a job back unharmed, for any server to take: this attempt does not count."""
+
+        async def put_back(connection: Any) -> bool:
+            released = await connection.fetchval(_RELEASE, claim.record.id, claim.number) is not None
+            if released:
+                await notify(connection, QUEUE, "")
+            return released
+
+        return await self._database.call(put_back)

@@ -1,0 +1,159 @@
+"""The job store in Postgres: the Protocol that the SQLite file keeps, and many servers beside each other.
+
+Several servers do not use all of it: docs/cluster.md says which methods take for granted that there is one,
+and what `Claims` does instead.
+"""
+
+import time
+from typing import Any
+
+from backend.shared.database import EVENTS, QUEUE, Database
+from backend.store import COLUMNS, JobRecord, Outcome, Status
+
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs "  # noqa: S608 - our own names
+_INSERT = (
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 1))}) "
+    "ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
+)
+_BY_KEY = f"{SELECT}WHERE owner = $1 AND idempotency_key = $2 AND (expires_at IS NULL OR expires_at > $3)"
+
+
+class PostgresStore:
+    """The jobs of a prepared database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, record: JobRecord) -> JobRecord:
+        values = [getattr(record, name) for name in COLUMNS]
+
+        async def insert(connection: Any) -> JobRecord:
+            while True:
+                if record.idempotency_key is not None:
+                    # An expired job has left its key. Its row stays until its files are swept: they go by it.
+                    await connection.execute(
+                        "UPDATE jobs SET idempotency_key = NULL "
+                        "WHERE owner = $1 AND idempotency_key = $2 AND expires_at <= $3",
+                        record.owner,
+                        record.idempotency_key,
+                        time.time(),
+                    )
+                # Waits for another server that is adding the same key, until that has committed.
+                if await connection.fetchval(_INSERT, *values) is not None:
+                    await notify(connection, QUEUE, "")
+                    return record
+                held = await _by_key(connection, record.owner, record.idempotency_key)
+                if held is not None:
+                    return held
+                # It ended or expired between the two.
+
+        return await self._database.call(insert)
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        query = f"{SELECT}WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2)"
+        return await self._database.call(lambda c: _one(c, query, job_id, time.time()))
+
+    async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
+        return await self._database.call(lambda c: _by_key(c, owner, idempotency_key))
+
+    async def unfinished(self) -> list[JobRecord]:
+        rows = await self._fetch(f"{SELECT}WHERE status IN ('queued', 'running') ORDER BY number")
+        return [JobRecord(*row) for row in rows]
+
+    async def start(self, job_id: str, at: float) -> None:
+        async def count(connection: Any) -> None:
+            # It must outlive this process, and a power cut need not.
+            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(
+                "UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1 "
+                "WHERE id = $2 AND status IN ('queued', 'running')",
+                at,
+                job_id,
+            )
+
+        await self._database.call(count)
+
+    async def requeue(self, job_id: str, *, attempts: int) -> None:
+        change = "UPDATE jobs SET status = 'queued', attempts = $1 WHERE id = $2 AND status = 'running'"
+        await self._database.call(lambda c: c.execute(change, attempts, job_id))
+
+    async def finish(self, job_id: str, outcome: Outcome) -> bool:
+        async def end(connection: Any) -> bool:
+            ended = await note_end(connection, job_id, outcome)
+            if ended:
+                await notify(connection, EVENTS, job_id)
+            return ended
+
+        return await self._database.call(end)
+
+    async def remove(self, job_id: str) -> None:
+        """Its events go with it."""
+
+        async def delete(connection: Any) -> None:
+            await connection.execute("DELETE FROM jobs WHERE id = $1", job_id)
+            await notify(connection, EVENTS, job_id)
+
+        await self._database.call(delete)
+
+    async def expired(self, now: float) -> list[str]:
+        rows = await self._fetch("SELECT id FROM jobs WHERE expires_at <= $1 ORDER BY expires_at", now)
+        return [row[0] for row in rows]
+
+    async def statuses(self) -> dict[str, Status]:
+        return {row[0]: row[1] for row in await self._fetch("SELECT id, status FROM jobs")}
+
+    async def counts(self) -> dict[Status, int]:
+        return {
+            row[0]: row[1] for row in await self._fetch("SELECT status, count(*) FROM jobs GROUP BY status")
+        }
+
+    async def recent_durations(self, count: int) -> list[float]:
+        query = (
+            "SELECT finished_at - started_at FROM jobs WHERE status = 'done' "
+            "ORDER BY finished_at DESC LIMIT $1"
+        )
+        return [row[0] for row in await self._fetch(query, count)]
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def _fetch(self, query: str, *values: Any) -> list[Any]:
+        return await self._database.call(lambda c: c.fetch(query, *values))
+
+
+async def note_end(connection: Any, job_id: str, outcome: Outcome, claim: int | None = None) -> bool:
+    """End a job, inside a transaction; False where it has ended, is gone, or the claim is lost."""
+    cancelled = outcome.status == "cancelled"
+    # What was cancelled is to be forgotten: the same photo may come again under the same key.
+    forget = ", idempotency_key = NULL, photo_sha256 = ''" if cancelled else ""
+    ended = await connection.fetchval(
+        "UPDATE jobs SET status = $2, finished_at = $3, expires_at = $4, error_code = $5, "  # noqa: S608
+        f"error_message = $6{forget} "
+        "WHERE id = $1 AND status IN ('queued', 'running') AND ($7::bigint IS NULL OR claim = $7) "
+        "RETURNING id",
+        job_id,
+        outcome.status,
+        outcome.at,
+        outcome.expires_at,
+        outcome.error_code,
+        outcome.error_message,
+        claim,
+    )
+    if ended is not None and cancelled:
+        await connection.execute("DELETE FROM job_events WHERE job_id = $1", job_id)
+    return ended is not None
+
+
+async def notify(connection: Any, channel: str, name: str) -> None:
+    """Tell every server, when the transaction commits."""
+    await connection.execute("SELECT pg_notify($1, $2)", channel, name)
+
+
+async def _one(connection: Any, query: str, *values: Any) -> JobRecord | None:
+    row = await connection.fetchrow(query, *values)
+    return None if row is None else JobRecord(*row)
+
+
+async def _by_key(connection: Any, owner: str, idempotency_key: str | None) -> JobRecord | None:
+    return await _one(connection, _BY_KEY, owner, idempotency_key, time.time())
