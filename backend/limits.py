@@ -79,8 +79,9 @@ class LingeringClose:
     Closing a socket that still has unread bytes resets it, and many clients then lose the answer. So the
     answer goes out whole, a bounded rest of the body is read and dropped, and the connection closes.
 
-    The rest is not read at once: nginx writes for as long as its writes succeed, and only then looks at what
-    came back. Read as fast as it writes, it meets the closed connection in mid-write, and tells its client 502.
+    The rest is not read at once: nginx writes for as long as its writes succeed, and looks only then at what
+    came back. Read as fast as it writes, it meets the closed connection in mid-write, and tells its client
+    502.
     """
 
     def __init__(self, app: ASGIApp) -> None:
