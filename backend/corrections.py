@@ -21,7 +21,6 @@ from backend.jobs import Jobs
 from backend.limits import capped_body
 from backend.places import Places
 from backend.store import JobRecord
-from backend.stored_document import open_stored
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
 
@@ -81,8 +80,8 @@ class CorrectionDesk:
             body = await _receive(request)
             # One at a time: checking takes several times the memory of the body.
             async with self._checking:
-                result = await jobs.result(record.id)
-                checked = await asyncio.to_thread(check, body, result)
+                result = await jobs.open_result(record)
+                checked = await asyncio.to_thread(_check_against, body, result)
                 await jobs.write_corrections(record, checked.stored, share=checked.share)
                 # Before the next ones replace them.
                 return await self.find(record, jobs)
@@ -94,7 +93,7 @@ class CorrectionDesk:
             CorrectionsNotFound: none came.
         """
         try:
-            return await open_stored(jobs.files.corrections(record.id))
+            return await jobs.open_corrections(record)
         except FileNotFoundError:
             raise CorrectionsNotFound("There are no corrections of this job.") from None
 
@@ -105,6 +104,11 @@ async def _receive(request: Request) -> bytes:
     )
     chunks = [chunk async for chunk in capped_body(request, MAX_BYTES, too_many, _TIME_LIMIT_S)]
     return b"".join(chunks)
+
+
+def _check_against(body: bytes, result: BinaryIO) -> "Checked":
+    with result:
+        return check(body, result.read())
 
 
 @dataclass(frozen=True, slots=True)
