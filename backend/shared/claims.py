@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from backend.shared.database import QUEUE, Database
+from backend.shared.database import CLAIMING, QUEUE, Database
 from backend.shared.store import notify
 from backend.store import COLUMNS, JobRecord
 
@@ -33,7 +33,7 @@ _CLAIM = f"""
 WITH next AS (
     SELECT number, status FROM jobs
     WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
-    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY number LIMIT 1 FOR UPDATE
 )
 UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
     claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3
@@ -44,10 +44,12 @@ _RENEW = """
 UPDATE jobs SET lease_until = clock_timestamp() + $2
 WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
 """
+_EXCUSE = "UPDATE jobs SET attempts = $3 WHERE id = $1 AND claim = $2 AND status = 'running'"
 _RELEASE = """
-UPDATE jobs SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, lease_until = NULL
+UPDATE jobs SET status = 'queued', attempts = $3, claimed_by = NULL, lease_until = NULL
 WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
 """
+_HOLDS = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running')"
 
 
 class Claims:
@@ -68,7 +70,16 @@ class Claims:
 
         Durable when it returns: an attempt that kills this server is counted.
         """
-        row = await self._database.call(lambda c: c.fetchrow(_CLAIM, at, self._holder, self._lease))
+
+        async def take(connection: Any) -> Any:
+            # Not SKIP LOCKED: a row that is locked for a moment would lose its place in the order.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", CLAIMING)
+            row = await connection.fetchrow(_CLAIM, at, self._holder, self._lease)
+            if row is not None:
+                await notify(connection, QUEUE, "")
+            return row
+
+        row = await self._database.call(take)
         if row is None:
             return None
         *record, number, abandoned = row
@@ -82,11 +93,23 @@ class Claims:
         rows = await self._database.call(lambda c: c.fetch(_RENEW, self._holder, self._lease))
         return {(row[0], row[1]) for row in rows}
 
+    async def holds(self, claim: Claim) -> bool:
+        """Whether it is still ours."""
+        row: bool = await self._database.call(lambda c: c.fetchval(_HOLDS, claim.record.id, claim.number))
+        return row
+
+    async def excuse(self, claim: Claim) -> None:
+        """Do not count this attempt, whatever becomes of this server now: it is told to end."""
+        values = (claim.record.id, claim.number, claim.record.attempts - 1)
+        await self._database.call(lambda c: c.execute(_EXCUSE, *values))
+
     async def release(self, claim: Claim) -> bool:
         """Give a job back unharmed, for any server to take: this attempt does not count."""
+        record = claim.record
 
         async def put_back(connection: Any) -> bool:
-            released = await connection.fetchval(_RELEASE, claim.record.id, claim.number) is not None
+            values = (record.id, claim.number, record.attempts - 1)
+            released = await connection.fetchval(_RELEASE, *values) is not None
             if released:
                 await notify(connection, QUEUE, "")
             return released

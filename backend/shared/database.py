@@ -36,7 +36,8 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at double precision,
         claim bigint NOT NULL DEFAULT 0,
         claimed_by text,
-        lease_until timestamptz
+        lease_until timestamptz,
+        data_bytes bigint NOT NULL DEFAULT 0
     );
     CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
     CREATE INDEX jobs_unfinished ON jobs (number) WHERE status IN ('queued', 'running');
@@ -56,11 +57,16 @@ MIGRATIONS: tuple[str, ...] = (
 EVENTS = "holdcheck_events"
 """The channel that names each job whose events or status changed."""
 QUEUE = "holdcheck_queue"
-"""The channel that tells of a job that may be claimed."""
+"""The channel that tells where the queue moved, by the empty name, and of each job that was taken from the
+server that runs it, by its id."""
 
 _MIGRATING = 0x686F6C64
 """An advisory lock: servers that start together migrate one after the other."""
-_CONNECTIONS = 4
+ADDING = _MIGRATING + 1
+"""An advisory lock: two servers never find the same last place in the queue."""
+CLAIMING = _MIGRATING + 2
+"""An advisory lock: jobs are claimed in their order, also where rows are locked for a moment."""
+_CONNECTIONS = 5
 _TIMEOUT_S = 30.0
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
@@ -192,12 +198,15 @@ class Bell:
         try:
             connection.add_termination_listener(lambda _: broken.set())
             await connection.add_listener(self._channel, lambda *heard: self._ring(heard[-1]))
-            # What was written before we listened.
-            for name in list(self._waiting):
-                self._ring(name)
+            self.ring_all()  # what was written before we listened
             await broken.wait()
         finally:
             connection.terminate()
+
+    def ring_all(self) -> None:
+        """Let everything that waits look again."""
+        for name in list(self._waiting):
+            self._ring(name)
 
     def _ring(self, name: str) -> None:
         waiting = self._waiting.pop(name, None)
