@@ -5,11 +5,12 @@ once there is a later one: a server that was only slow, and comes back, changes 
 by the database's clock alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from backend.shared.database import CLAIMING, QUEUE, Database
+from backend.shared.database import CLAIMING, QUEUE, Database, TooLong
 from backend.shared.store import notify
 from backend.store import COLUMNS, JobRecord
 
@@ -40,6 +41,9 @@ UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
 FROM next WHERE jobs.number = next.number
 RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)}, jobs.claim, next.status = 'running'
 """  # noqa: S608 - our own names
+_CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
+_ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
+"""A row is locked for a millisecond while an event is written. Longer: its server is frozen, or far away."""
 _RENEW = """
 UPDATE jobs SET lease_until = clock_timestamp() + $2
 WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
@@ -71,15 +75,11 @@ class Claims:
         Durable when it returns: an attempt that kills this server is counted.
         """
 
-        async def take(connection: Any) -> Any:
-            # Not SKIP LOCKED: a row that is locked for a moment would lose its place in the order.
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", CLAIMING)
-            row = await connection.fetchrow(_CLAIM, at, self._holder, self._lease)
-            if row is not None:
-                await notify(connection, QUEUE, "")
-            return row
-
-        row = await self._database.call(take)
+        values = (at, self._holder, self._lease)
+        try:
+            row = await self._database.call(lambda c: _claim_in_order(c, values))
+        except TooLong:
+            row = await self._database.call(lambda c: _claim(c, _CLAIM_AROUND, values))
         if row is None:
             return None
         *record, number, abandoned = row
@@ -115,3 +115,17 @@ class Claims:
             return released
 
         return await self._database.call(put_back)
+
+
+async def _claim_in_order(connection: Any, values: Sequence[object]) -> Any:
+    """The oldest, though its row be locked for a moment: one claim after the other, on all servers."""
+    await connection.execute(_ORDER_WAIT)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", CLAIMING)
+    return await _claim(connection, _CLAIM, values)
+
+
+async def _claim(connection: Any, query: str, values: Sequence[object]) -> Any:
+    row = await connection.fetchrow(query, *values)
+    if row is not None:
+        await notify(connection, QUEUE, "")
+    return row

@@ -68,6 +68,7 @@ CLAIMING = _MIGRATING + 2
 """An advisory lock: jobs are claimed in their order, also where rows are locked for a moment."""
 _CONNECTIONS = 5
 _TIMEOUT_S = 30.0
+_FROZEN_AFTER = "10s"
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -105,6 +106,10 @@ async def _migrate(connection: Any, migrations: Sequence[str]) -> None:
     await connection.execute("UPDATE holdcheck_schema SET version = $1", len(migrations))
 
 
+class TooLong(Exception):
+    """A lock was not to be had within the time that `action` set; nothing was changed."""
+
+
 class Database:
     """Connections to a prepared database, made when they are first needed. All calls on one event loop."""
 
@@ -118,6 +123,7 @@ class Database:
         """Run `action` with a connection, in a transaction. It happens, even where the caller is cancelled.
 
         Raises:
+            TooLong: where it set a lock_timeout.
             StorageFull, StorageUnavailable: what it did is undone, unless the connection broke at the very
                 end: then nobody can tell.
         """
@@ -137,6 +143,8 @@ class Database:
             pool = await self._opened()
             async with pool.acquire(timeout=_TIMEOUT_S) as connection, connection.transaction():
                 return await action(connection)
+        except asyncpg.LockNotAvailableError:
+            raise TooLong from None
         except asyncpg.DiskFullError as error:
             log.error("the job store failed: %s", error)
             raise StorageFull("The server's disk is full: try again later.", 60) from None
@@ -154,7 +162,12 @@ class Database:
                     timeout=_TIMEOUT_S,
                     command_timeout=_TIMEOUT_S,
                     # Whatever the server's own default: an accepted photo outlives a power cut.
-                    server_settings={"synchronous_commit": "on", "application_name": "holdcheck"},
+                    server_settings={
+                        "application_name": "holdcheck",
+                        "synchronous_commit": "on",
+                        # A server that freezes in mid-transaction does not keep its locks from the others.
+                        "idle_in_transaction_session_timeout": _FROZEN_AFTER,
+                    },
                 )
             return self._pool
 

@@ -68,6 +68,8 @@ class PostgresStore:
         """Run `action` while no other server does something else with the job's files by this."""
 
         async def locked(connection: Any) -> _T:
+            # Files may be far away; while they are written, this connection says nothing.
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", job_id)
             return await action(connection)
 
