@@ -94,7 +94,8 @@ class FolderBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        make_private(folder)
+        with storage_errors():
+            make_private(folder)
 
     def put(self, name: str, data: bytes) -> None:
         self._place(name, io.BytesIO(data))

@@ -1,49 +1,88 @@
 """`python -m bench.cluster_kill`: kill parts of a cluster at random instants, and account for every job.
 
-As `bench.kill`, with ENGINE=ray: a Ray cluster of two nodes with a replica on each, under real analyses. A
-kill hits a replica, the second node, which another one replaces, or the service, which is started again.
-Exits 1 where a promise is broken.
+As `bench.kill`, with ENGINE=ray and two services: a Ray cluster of two nodes with a replica on each, a real
+PostgreSQL and an S3-compatible server, under real analyses. A kill hits a replica, the second node, which
+another one replaces, or a service, which is started again. Exits 1 where a promise is broken.
 """
 
 import argparse
+import asyncio
+import os
 import random
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil  # type: ignore[import-untyped]
 from ray.cluster_utils import Cluster
 
-from bench.kill import CLIENTS, END_S, Client, Report, gradient, judge
+from backend.blobs import open_blobs
+from bench.kill import CLIENTS, END_S, Client, Kept, Report, gradient, judge
 from bench.server import Server, end_servers_too
+from tests.postgres import running_postgres
+from tests.s3 import running_s3
 
+_SERVICES = 2
 _SPREAD_S = 4.0
+_REST_S = 3.0
+"""After the last answer, for photos that go with it."""
 _WEIGHTS = {"replica": 6, "node": 2, "service": 2}
 _NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
 class Victims:
-    """What can be killed."""
+    """What can be killed, and what it all stands on."""
 
     def __init__(self, folder: Path) -> None:
+        self._postgres = running_postgres()
+        self._database = self._postgres.new_database()
+        os.environ.update(running_s3().environment)
+        data_url = running_s3().new_folder()
+        self._blobs = open_blobs(data_url)
         self._cluster = Cluster(initialize_head=True, head_node_args=_NODE)
         self._second: Any = self._add()
-        settings = {"ENGINE": "ray", "RAY_ADDRESS": self._cluster.address, "JOB_TTL_S": "86400"}
-        replicas = {"RAY_MIN_REPLICAS": "2", "RAY_MAX_REPLICAS": "2"}
-        self.service = Server(folder, settings | replicas)
+        settings = {
+            "ENGINE": "ray",
+            "RAY_ADDRESS": self._cluster.address,
+            "RAY_MIN_REPLICAS": "2",
+            "RAY_MAX_REPLICAS": "2",
+            "DATABASE_URL": self._database,
+            "DATA_URL": data_url,
+            **running_s3().environment,
+            "JOB_TTL_S": "86400",
+        }
+        self.services = [self._service(folder / f"service{number}", settings) for number in range(_SERVICES)]
+
+    def _service(self, folder: Path, settings: Mapping[str, str]) -> Server:
+        folder.mkdir()
+        return Server(folder, settings)
+
+    def kept(self) -> Kept:
+        """What they left; they are running, and have nothing to do."""
+        table = asyncio.run(_rows(self._database))
+        folders = set(self._blobs.folders("jobs"))
+        photos = [job for job in folders if self._blobs.total(f"jobs/{job}/inputs")]
+        return Kept(table, folders, photos, self.services[0].url)
+
+    def results(self) -> Counter[int]:
+        """How many jobs have how many results."""
+        return Counter(len(self._blobs.folders(f"jobs/{job}/outputs")) for job in self._blobs.folders("jobs"))
 
     def _add(self) -> Any:
         return self._cluster.add_node(num_cpus=1, object_store_memory=_NODE["object_store_memory"])
 
     def kill(self, kind: str, rng: random.Random) -> None:
         if kind == "service":
-            self.service.kill()
-            self.service.start()
+            service = rng.choice(self.services)
+            service.kill()
+            service.start()
         elif kind == "node":
             self._cluster.remove_node(self._second, allow_graceful=False)
             self._second = self._add()
@@ -55,9 +94,18 @@ class Victims:
                 rng.choice(replicas).kill()
 
     def end(self) -> None:
-        if self.service.is_running:
-            self.service.kill()
+        for service in self.services:
+            if service.is_running:
+                service.kill()
         self._cluster.shutdown()
+
+
+async def _rows(url: str) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [dict(row) for row in await connection.fetch("SELECT * FROM jobs")]
+    finally:
+        await connection.close()
 
 
 def _is_replica(process: "psutil.Process") -> bool:
@@ -77,11 +125,13 @@ def run(kills: int, seed: int, folder: Path) -> tuple[Report, Counter[str]]:
 
 
 def _run(kills: int, rng: random.Random, victims: Victims) -> tuple[Report, Counter[str]]:
-    service = victims.service
-    service.start()
-    service.wait_until_ready()
+    for service in victims.services:
+        service.start()
+        service.wait_until_ready()
     enough = threading.Event()
-    clients = [Client(service.url, gradient(number), enough) for number in range(CLIENTS)]
+    urls = [service.url for service in victims.services]
+    turns = [urls[number % len(urls) :] + urls[: number % len(urls)] for number in range(CLIENTS)]
+    clients = [Client(turn, gradient(number), enough) for number, turn in enumerate(turns)]
     for client in clients:
         client.start()
     killed: Counter[str] = Counter()
@@ -93,13 +143,17 @@ def _run(kills: int, rng: random.Random, victims: Victims) -> tuple[Report, Coun
         print(f"kill {number + 1} of {kills}: {kind}, {seen} jobs so far", file=sys.stderr, flush=True)
         victims.kill(kind, rng)
     enough.set()
-    service.wait_until_ready()
+    for service in victims.services:
+        service.wait_until_ready()
     for client in clients:
         client.join(END_S)
+    time.sleep(_REST_S)
     report = Report(kills=kills)
     report.expect(not any(client.is_alive() for client in clients), "a client never got its answer")
-    judge(report, [job for client in clients for job in client.jobs], service)
-    report.expect(service.stop() == 0, "the service did not end with status 0")
+    judge(report, [job for client in clients for job in client.jobs], victims.kept())
+    report.expect(max(victims.results(), default=0) <= 1, f"results of a job: {victims.results()}")
+    for service in victims.services:
+        report.expect(service.stop() == 0, "a service did not end with status 0")
     return report, killed
 
 
@@ -114,8 +168,8 @@ def main() -> int:
     what = ", ".join(f"{count} of a {kind}" for kind, count in killed.items())
     print(
         f"{report.kills} kills ({what}): {report.jobs} jobs, {report.done} done, {report.set_aside} set "
-        f"aside, {report.jobs - report.done - report.set_aside} lost, {report.retried} retried on another "
-        f"replica, {report.restarted} begun again"
+        f"aside, {report.jobs - report.done - report.set_aside} lost, {report.retried} retried "
+        f"elsewhere, {report.restarted} begun again"
     )
     print("\n".join(report.broken) or "every promise is kept", file=sys.stderr)
     return int(bool(report.broken))

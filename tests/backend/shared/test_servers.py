@@ -32,7 +32,7 @@ def gated(*arguments, should_stop, **named):
             time.sleep(0.02)
 pipeline.analyze = gated
 """
-"""Its analyses stop after their first step for as long as a file is there; a dead server's jobs are soon others'."""
+"""Its analyses wait between two steps while a file is there; what a dead server ran is soon others'."""
 _SETTINGS = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake", "MAX_QUEUE": "2"}
 
 
