@@ -162,7 +162,7 @@ def application(settings: ServiceSettings) -> Application:
     if not shares:
         return deployment.bind(settings)
     classifier = classifier_deployment.application(settings, _actor_options(settings, settings.ray_gpus))
-    # The GPU is the classifier's.
+    # The GPU is the classifier's, whatever DEVICE asks for.
     return deployment.bind(settings.model_copy(update={"device": "cpu"}), classifier)
 
 

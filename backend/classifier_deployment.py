@@ -26,7 +26,7 @@ from backend import logs
 from backend.engine import should_stop_var
 from backend.errors import JobCrashed, NotReady
 from backend.settings import ServiceSettings
-from holdcheck import registry
+from holdcheck import device, registry
 from holdcheck.classifier import ModelInfo, PromptHead
 from holdcheck.errors import AnalysisCancelled
 from holdcheck.registry import ChosenClassifier
@@ -71,6 +71,7 @@ class ClassifierReplica:
 
     def __init__(self, settings: ServiceSettings, wait_s: float) -> None:
         logs.set_up(settings.log_level, settings.log_format)
+        log.info("the classifier computes here: %s", device.choose(settings).reason)
         self._chosen = registry.choose_classifier(settings)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._batches: Counter[int] = Counter()
@@ -192,4 +193,5 @@ def application(settings: ServiceSettings, actor_options: dict[str, Any]) -> App
         health_check_period_s=5,
         logging_config={"enable_access_log": False},  # a line for each batch of each analysis
     )
-    return deployment.bind(settings, WAIT_S)
+    # In int8 activations are scaled by their whole batch: an answer would depend on the others in it.
+    return deployment.bind(settings.model_copy(update={"runtime": "torch"}), WAIT_S)
