@@ -104,7 +104,7 @@ class ServiceSettings(Settings):
     """GPUs of one replica, for RUNTIME=torch; 0.25 lets four share one."""
     ray_classifier_batch: int = Field(0, ge=0, le=4096)
     """Crops of several analyses that one classifier for all replicas embeds at once, in torch whatever
-    RUNTIME is. It has RAY_GPUS then, and they have none. At least CLIP_BATCH_SIZE. 0: each has a classifier."""
+    RUNTIME is. It has RAY_GPUS then, they have none. At least CLIP_BATCH_SIZE. 0: each has a classifier."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least important line that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
