@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     from ray.cluster_utils import Cluster
     from ray.exceptions import RayError
 
-    from backend import classifier_deployment, ray_engine
+    from backend import analyzer, classifier_deployment, ray_engine
     from backend.ray_engine import RayEngine
 
 PROBABILITY = 1e-4
@@ -239,3 +239,20 @@ def test_crops_that_two_classifiers_die_of_end_the_analysis(house: House) -> Non
         assert (await _rest(analysis))[-1].data["code"] == "job_crashed"
 
     house.run(test())
+
+
+def test_the_gpu_is_the_classifiers() -> None:
+    settings = _settings(ray_gpus=1, device="cuda", runtime="onnx")
+    deployment = analyzer.application(settings)._bound_deployment
+    own, classifier = deployment.init_args
+    shared = classifier._bound_deployment
+    gpus = [part.ray_actor_options["num_gpus"] for part in (deployment, shared)]
+    assert gpus == [0, 1]
+    assert (own.runtime, own.device) == ("onnx", "cpu")
+    assert (shared.init_args[0].runtime, shared.init_args[0].device) == ("torch", "cuda")
+
+
+def test_without_the_setting_each_replica_has_its_own_classifier_and_gpu() -> None:
+    deployment = analyzer.application(_settings(ray_classifier_batch=0, ray_gpus=1))._bound_deployment
+    assert deployment.ray_actor_options["num_gpus"] == 1
+    assert len(deployment.init_args) == 1
