@@ -45,8 +45,9 @@ _APART, _SHARED = "a classifier each", "one for all"
 def main() -> None:
     arguments = _arguments()
     end_servers_too()
-    _print_throughput(arguments)
-    if not arguments.throughput_only:
+    if arguments.only != "photos":
+        _print_throughput(arguments)
+    if arguments.only != "throughput":
         _print_photos(arguments)
 
 
@@ -63,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="OMP_NUM_THREADS (1)")
     parser.add_argument("--rounds", type=int, default=4, help="for each of the two, in turn (4)")
     parser.add_argument("--models", type=Path, default=Path("models"), help="MODELS_DIR (models)")
-    parser.add_argument("--throughput-only", action="store_true", help="no servers")
+    parser.add_argument("--only", choices=("throughput", "photos"), help="one of the two parts")
     arguments = parser.parse_args()
     arguments.batch = arguments.batch or arguments.at_once * arguments.crops
     return arguments
