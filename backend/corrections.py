@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -23,6 +23,9 @@ from backend.places import Places
 from backend.store import JobRecord
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
+
+if TYPE_CHECKING:
+    from backend.shared.jobs import SharedJobs
 
 MAX_BYTES = 256 * 1024
 """Five hundred holds changed, and as many drawn with thirty points each."""
@@ -61,7 +64,7 @@ class CorrectionDesk:
         self._arriving = Places("corrections", _MOST_OF_A_CLIENT)
         self._checking = asyncio.Lock()
 
-    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> BinaryIO:
+    async def take(self, request: Request, record: JobRecord, jobs: "Jobs | SharedJobs") -> BinaryIO:
         """Read, check and store the corrections of a job; answers the file as they are stored.
 
         Raises:
@@ -86,7 +89,7 @@ class CorrectionDesk:
                 # Before the next ones replace them.
                 return await self.find(record, jobs)
 
-    async def find(self, record: JobRecord, jobs: Jobs) -> BinaryIO:
+    async def find(self, record: JobRecord, jobs: "Jobs | SharedJobs") -> BinaryIO:
         """The corrections' file as they are stored.
 
         Raises:

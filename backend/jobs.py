@@ -47,11 +47,11 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
 """A job that was running this often when the process died is not tried again: it may be what killed it."""
-_LAST_WORDS_S = 1.0
+LAST_WORDS_S = 1.0
 """Before the grace time is over, so that open streams still hear where to resume."""
-_MEMORY_LOOK_S = 0.5
+MEMORY_LOOK_S = 0.5
 """So often a job that waits for memory looks whether it is back."""
-_MEASURED = 10
+MEASURED = 10
 
 
 class Jobs:
@@ -88,7 +88,7 @@ class Jobs:
     async def recover(self) -> None:
         """Take up what the last process left. Before the first request, and before the models are there."""
         await self._housekeeping.tidy()
-        self._pace.learn(await self._store.recent_durations(_MEASURED))
+        self._pace.learn(await self._store.recent_durations(MEASURED))
         for record in await self._store.unfinished():
             await self._revive(record)
         self._announce()
@@ -109,7 +109,7 @@ class Jobs:
             if live.analysis is not None:
                 # Now already: should it not reach its next batch in time, that is no crash of its making.
                 self._endings.background(self._put_back(live))
-        delay_s = max(0.0, grace_s - _LAST_WORDS_S)
+        delay_s = max(0.0, grace_s - LAST_WORDS_S)
         asyncio.get_running_loop().call_later(delay_s, self._say_goodbye_to_all)
 
     async def stop(self) -> None:
@@ -346,7 +346,7 @@ class Jobs:
                 self._endings.settle_soon(live, refusal(short))
                 self._announce()
                 continue
-            await self._pause(_MEMORY_LOOK_S)
+            await self._pause(MEMORY_LOOK_S)
         return None
 
     async def _memory_short(self, live: Live) -> MemoryShort | None:
@@ -445,11 +445,11 @@ class Jobs:
     def _say_goodbye(self, live: Live) -> None:
         if live.settling or live.cancelled:
             return
-        detail = "The server is shutting down: your analysis goes on when it is back."
-        live.feed.cut(failure(ShuttingDown.code, detail, memory.snapshot()))
+        live.feed.cut(failure(ShuttingDown.code, GOODBYE, memory.snapshot()))
         live.over.set()
 
 
+GOODBYE = "The server is shutting down: your analysis goes on when it is back."
 NO_SUCH_JOB = "There is no such job: it never was, has expired, or was deleted."
 
 

@@ -109,7 +109,6 @@ class LingeringClose:
                 await send(message)
                 return
             await send({**message, "more_body": True})
-            await asyncio.sleep(_HEARING_S)
             await _drop_rest(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -129,6 +128,8 @@ async def _drop_rest(receive: Receive) -> None:
                 message = await receive()
                 if not message.get("more_body", False):
                     return
+                if not dropped:
+                    await asyncio.sleep(_HEARING_S)
                 dropped += len(message["body"])
     except TimeoutError:
         return
