@@ -178,6 +178,11 @@ class Jobs:
     def load(self) -> QueueLoad:
         return QueueLoad(running=self._pace.running, waiting=len(self._queue))
 
+    @property
+    def running_here(self) -> int:
+        """Analyses that this server runs."""
+        return self._pace.running
+
     async def counts(self) -> dict[Status, int]:
         """How many jobs the store has of each status."""
         return await self._store.counts()

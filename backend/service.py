@@ -75,7 +75,7 @@ class Service:
             jobs=jobs,
             queue_length=load.waiting,
             queue_limit=self.settings.max_queue,
-            running=load.running,
+            running=self.jobs.running_here,
             uploads=self.uploading,
             data_bytes=self.jobs.files.used_bytes,
             data_limit_bytes=self.settings.max_data_bytes,

@@ -31,16 +31,16 @@ class Board:
 
     Args:
         bell: of the queue's channel.
+        weighed: told now and then what all jobs' photos and answers take, bytes.
     """
 
-    def __init__(self, database: Database, bell: Bell) -> None:
-        self.data_bytes = 0
-        """What all jobs' photos and answers take, by a look that may be some seconds old."""
+    def __init__(self, database: Database, bell: Bell, weighed: Callable[[int], None]) -> None:
         self.waiting: dict[str, int] = {}
         """Jobs' ids in their order, each with how many analyses are ahead of it."""
         self._running = 0
         self._database = database
         self._bell = bell
+        self._weighed = weighed
         self._weighed_at = -_WEIGH_S
         self._looking: asyncio.Task[None] | None = None
 
@@ -58,7 +58,7 @@ class Board:
         self._running = running
         self.waiting = {job_id: running + ahead for ahead, job_id in enumerate(waiting)}
         if time.monotonic() - self._weighed_at >= _WEIGH_S:
-            self.data_bytes = int(await self._database.call(lambda c: c.fetchval(_BYTES)))
+            self._weighed(int(await self._database.call(lambda c: c.fetchval(_BYTES))))
             self._weighed_at = time.monotonic()
 
     def start(self, on_look: Callable[[], None]) -> None:

@@ -28,6 +28,8 @@ class Claim:
     number: int
     abandoned: bool
     """Another server was running it, and its lease ran out."""
+    request_id: str = ""
+    """Of the request that brought it."""
 
 
 _CLAIM = f"""
@@ -39,7 +41,8 @@ WITH next AS (
 UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
     claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3
 FROM next WHERE jobs.number = next.number
-RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)}, jobs.claim, next.status = 'running'
+RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)},
+    jobs.claim, next.status = 'running', jobs.request_id
 """  # noqa: S608 - our own names
 _CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
 _ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
@@ -82,8 +85,8 @@ class Claims:
             row = await self._database.call(lambda c: _claim(c, _CLAIM_AROUND, values))
         if row is None:
             return None
-        *record, number, abandoned = row
-        return Claim(JobRecord(*record), number, abandoned)
+        *record, number, abandoned, request_id = row
+        return Claim(JobRecord(*record), number, abandoned, request_id)
 
     async def renew(self) -> set[tuple[str, int]]:
         """Hold on to all claims for another lease; answers those that are left, by job and number.

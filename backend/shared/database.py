@@ -37,7 +37,8 @@ MIGRATIONS: tuple[str, ...] = (
         claim bigint NOT NULL DEFAULT 0,
         claimed_by text,
         lease_until timestamptz,
-        data_bytes bigint NOT NULL DEFAULT 0
+        data_bytes bigint NOT NULL DEFAULT 0,
+        request_id text NOT NULL DEFAULT ''
     );
     CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
     CREATE INDEX jobs_unfinished ON jobs (number) WHERE status IN ('queued', 'running');

@@ -12,7 +12,7 @@ nothing in its successor's place.
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -34,7 +34,6 @@ class SharedFiles:
         blobs: where every server reaches them.
         spool: a folder of this server's own, for photos that arrive or are analysed; emptied here.
         max_bytes: MAX_DATA_MB, of all servers together.
-        used: what all jobs take, bytes, by the latest look.
         keeps_corrections: KEEP_CORRECTIONS.
     """
 
@@ -43,23 +42,28 @@ class SharedFiles:
         blobs: Blobs,
         spool: Path,
         max_bytes: int,
-        used: Callable[[], int],
         *,
         keeps_corrections: bool,
     ) -> None:
         self._blobs = blobs
         self._spool = spool
         self._max_bytes = max_bytes
-        self._used = used
         self._keeps_corrections = keeps_corrections
         self._lock = threading.Lock()
         self._reserved = 0
+        self._used = 0
         shutil.rmtree(spool, ignore_errors=True)
         make_private(spool)
 
     @property
     def used_bytes(self) -> int:
-        return self._used()
+        """What all jobs take: by the latest look, and what was put from here since."""
+        return self._used
+
+    def weighed(self, used_bytes: int) -> None:
+        """What all jobs take now, on all servers."""
+        with self._lock:
+            self._used = used_bytes
 
     # --- a photo that arrives -----------------------------------------------------------------------------
 
@@ -95,6 +99,7 @@ class SharedFiles:
         photo = self._spool / job_id / "photo"
         self._blobs.put_file(f"jobs/{job_id}/inputs/photo", photo)
         size = photo.stat().st_size
+        self._add(size)
         self.discard(job_id)
         return size
 
@@ -129,12 +134,14 @@ class SharedFiles:
     def write_outputs(self, job_id: str, claim: int, result: bytes) -> None:
         """Put the result, and the copy that the analysis made, if it made one and there is room."""
         self._blobs.put(_result(job_id, claim), result)
+        self._add(len(result))
         copy = self.copy(job_id, claim)
         if copy is None or not copy.is_file():
             return
         try:
             self._ensure_room(copy.stat().st_size)
             self._blobs.put_file(f"{_outputs(job_id)}/{claim}/{PHOTO_NAME}", copy)
+            self._add(copy.stat().st_size)
         except Unavailable as error:
             log.warning("[CORRECTIONS] a photo cannot be kept for corrections: %s", error)
 
@@ -177,6 +184,7 @@ class SharedFiles:
         mark = f"{_outputs(job_id)}/{MARK_NAME}"
         self._blobs.drop(mark)
         self._blobs.put(f"{_outputs(job_id)}/{CORRECTIONS_NAME}", document)
+        self._add(len(document))
         if shared_by is not None:
             self._blobs.put(mark, shared_by.encode("ascii"))
 
@@ -254,8 +262,12 @@ class SharedFiles:
         return self._spool / f"{job_id}-{claim}"
 
     def _ensure_room(self, wanted: int) -> None:
-        if self._used() + wanted > self._max_bytes:
+        if self._used + wanted > self._max_bytes:
             raise StorageFull("The server keeps as much as it may (MAX_DATA_MB): try again later.", 60)
+
+    def _add(self, size: int) -> None:
+        with self._lock:
+            self._used += size
 
     def _free_bytes(self) -> int:
         with storage_errors():

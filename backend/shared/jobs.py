@@ -28,6 +28,7 @@ from backend.errors import (
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
 from backend.jobs import GOODBYE, LAST_WORDS_S, MEASURED, NO_SUCH_JOB, same_request
+from backend.logs import request_id_var
 from backend.queue import Pace, QueueLoad
 from backend.settings import ServiceSettings
 from backend.shared.board import Board
@@ -67,9 +68,7 @@ class SharedJobs:
         settings: ServiceSettings,
         engine: Engine,
         database: Database,
-        board: Board,
         files: SharedFiles,
-        queue_bell: Bell,
         watch: Watch,
     ) -> None:
         self.files = files
@@ -77,8 +76,8 @@ class SharedJobs:
         self._engine = engine
         self._watch = watch
         self._database = database
-        self._board = board
-        self._queue_bell = queue_bell
+        self._queue_bell = Bell(database.url, QUEUE)
+        self._board = Board(database, self._queue_bell, files.weighed)
         self._store = PostgresStore(database)
         self._events_bell = Bell(database.url, EVENTS)
         self._rows = EventRows(database, self._events_bell)
@@ -90,7 +89,7 @@ class SharedJobs:
             Claims(database, str(uuid.uuid4()), _LEASE_S),
             self._rows,
             files,
-            queue_bell,
+            self._queue_bell,
             watch,
             self._pace,
             _LEASE_S,
@@ -185,6 +184,11 @@ class SharedJobs:
     def load(self) -> QueueLoad:
         """What all servers together have to do."""
         return self._board.load
+
+    @property
+    def running_here(self) -> int:
+        """Analyses that this server runs."""
+        return self._pace.running
 
     async def counts(self) -> dict[Status, int]:
         """How many jobs the store has of each status."""
@@ -308,7 +312,7 @@ class SharedJobs:
             size = await asyncio.to_thread(self.files.seal, record.id)
             # Where its answer is lost nobody can tell whether it is a job: its photo stays, for if it is one.
             # What is none is tidied away.
-            held = await self._store.add_within(record, size, self._most_waiting)
+            held = await self._store.add_within(record, size, request_id_var.get(), self._most_waiting)
         finally:
             self._accepting -= 1
         if held is None or held.id != record.id:
@@ -402,13 +406,5 @@ def open_shared_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, sp
     asyncio.run(prepare(url))
     blobs = open_blobs(settings.data_url)
     blobs.total("jobs/none")  # that it answers
-    database, bell = Database(url), Bell(url, QUEUE)
-    board = Board(database, bell)
-    files = SharedFiles(
-        blobs,
-        spool,
-        settings.max_data_bytes,
-        lambda: board.data_bytes,
-        keeps_corrections=settings.keep_corrections,
-    )
-    return SharedJobs(settings, engine, database, board, files, bell, watch)
+    files = SharedFiles(blobs, spool, settings.max_data_bytes, keeps_corrections=settings.keep_corrections)
+    return SharedJobs(settings, engine, Database(url), files, watch)

@@ -20,6 +20,7 @@ from backend.errors import INTERNAL_DETAIL, JobCrashed, MemoryShort, Unavailable
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
 from backend.jobs import MAX_ATTEMPTS, MEMORY_LOOK_S
+from backend.logs import request_id_var
 from backend.queue import Pace
 from backend.relay import relay
 from backend.settings import ServiceSettings
@@ -95,6 +96,8 @@ class Runner:
         self._pace = pace
         self._lease_s = lease_s
         self._runs: dict[tuple[str, int], Run] = {}
+        self._starved: tuple[str, float] | None = None
+        """A job that was given back for want of memory, and how many MiB it needs."""
         self._draining = False
         self._consumers: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
@@ -136,6 +139,9 @@ class Runner:
         while not self._draining:
             rung = self._bell.expect("")
             try:
+                if await self._still_starves():
+                    await asyncio.sleep(MEMORY_LOOK_S)
+                    continue
                 claim = await self._claims.claim(time.time())
             except Unavailable:
                 await asyncio.sleep(_AGAIN_S)
@@ -151,6 +157,7 @@ class Runner:
 
     async def _attend(self, claim: Claim) -> None:
         record = claim.record
+        request_id_var.set(claim.request_id)
         narrator = Narrator(record.id, record.language, record.created_at)
         run = Run(claim, SharedFeed(self._rows, claim, narrator, self._lease_s))
         self._runs[run.key] = run
@@ -185,7 +192,7 @@ class Runner:
         last: Event | None = None
         try:
             photo = await asyncio.to_thread(self._files.fetch_photo, record.id, number)
-            if await self._wait_for_memory(run, photo):
+            if await self._has_memory(run, photo):
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
         except FileNotFoundError:
@@ -217,21 +224,34 @@ class Runner:
         if (before.get("step"), before.get("position")) != ("queued", 0):
             run.feed.tell(Event("queued", QUEUED_PROGRESS, {"position": 0}, memory.snapshot()))
 
-    async def _wait_for_memory(self, run: Run, photo: Path) -> bool:
-        """Something else here may hold what the photo needs: until it is back, or for long."""
+    async def _has_memory(self, run: Run, photo: Path) -> bool:
+        """Whether there is what the photo needs; where something else holds it, the job is given back."""
         needed_mib = await asyncio.to_thread(self._engine.needed_mib, photo)
-        while not self._draining and not run.lost:
-            try:
-                self._engine.ensure_memory(needed_mib)
-            except MemoryShort as error:
-                await asyncio.to_thread(memory.trim)
-                if self._watch.memory_short(error) > self._settings.job_ttl_s:
-                    self._settle_soon(run, refusal(error))
-                    return False
-                await asyncio.sleep(MEMORY_LOOK_S)
-            else:
-                self._watch.memory_back()
+        try:
+            self._engine.ensure_memory(needed_mib)
+        except MemoryShort as error:
+            await asyncio.to_thread(memory.trim)
+            self._starved = (run.job_id, needed_mib)
+            if self._watch.memory_short(error) > self._settings.job_ttl_s:
+                self._settle_soon(run, refusal(error))
+            return False
+        self._watch.memory_back()
+        return True
+
+    async def _still_starves(self) -> bool:
+        """Whether the job that was given back still waits for memory here: the others are behind it."""
+        if self._starved is None:
+            return False
+        job_id, needed_mib = self._starved
+        try:
+            self._engine.ensure_memory(needed_mib)
+        except MemoryShort as error:
+            await asyncio.to_thread(memory.trim)
+            record = await self._store.get(job_id)
+            waits = record is not None and record.status == "queued"
+            if waits and self._watch.memory_short(error) <= self._settings.job_ttl_s:
                 return True
+        self._starved = None
         return False
 
     async def _put_off(self, run: Run, error: Unavailable) -> None:

@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 _ALONE = 2
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs "  # noqa: S608 - our own names
 _INSERT = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}, data_bytes) "  # noqa: S608
-    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 2))}) "
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}, data_bytes, request_id) "  # noqa: S608
+    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 3))}) "
     "ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
 )
 _BY_KEY = f"{SELECT}WHERE owner = $1 AND idempotency_key = $2 AND (expires_at IS NULL OR expires_at > $3)"
@@ -31,21 +31,24 @@ class PostgresStore:
         self._alone = asyncio.Semaphore(_ALONE)
 
     async def add(self, record: JobRecord) -> JobRecord:
-        return await self._database.call(lambda c: _insert(c, record, 0))
+        return await self._database.call(lambda c: _insert(c, record, 0, ""))
 
-    async def add_within(self, record: JobRecord, data_bytes: int, most_waiting: int) -> JobRecord | None:
+    async def add_within(
+        self, record: JobRecord, data_bytes: int, request_id: str, most_waiting: int
+    ) -> JobRecord | None:
         """As `add`, while fewer than `most_waiting` jobs wait on all servers together; None where there is no
         place.
 
         Args:
             data_bytes: what its photo takes.
+            request_id: what the log lines about it are to carry, on whichever server.
         """
 
         async def insert(connection: Any) -> JobRecord | None:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", ADDING)
             waiting = await connection.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'")
             if waiting < most_waiting:
-                return await _insert(connection, record, data_bytes)
+                return await _insert(connection, record, data_bytes, request_id)
             if record.idempotency_key is None:
                 return None
             return await _by_key(connection, record.owner, record.idempotency_key)
@@ -147,7 +150,7 @@ class PostgresStore:
         return await self._database.call(lambda c: c.fetch(query, *values))
 
 
-async def _insert(connection: Any, record: JobRecord, data_bytes: int) -> JobRecord:
+async def _insert(connection: Any, record: JobRecord, data_bytes: int, request_id: str) -> JobRecord:
     """Keep a new job; answers the one that has its owner's idempotency key already, if any."""
     values = [getattr(record, name) for name in COLUMNS]
     while True:
@@ -161,7 +164,7 @@ async def _insert(connection: Any, record: JobRecord, data_bytes: int) -> JobRec
                 time.time(),
             )
         # Waits for another server that is adding the same key, until that has committed.
-        if await connection.fetchval(_INSERT, *values, data_bytes) is not None:
+        if await connection.fetchval(_INSERT, *values, data_bytes, request_id) is not None:
             await notify(connection, QUEUE, "")
             return record
         held = await _by_key(connection, record.owner, record.idempotency_key)

@@ -29,6 +29,9 @@ on_this_machine = pytest.mark.skipif(
     os.environ.get("TEST_ENGINE") == "ray",
     reason="a stuck replica is replaced by its cluster: it keeps neither the server nor its end",
 )
+in_its_own_files = pytest.mark.skipif(
+    "TEST_STORE" in os.environ, reason="it looks into files that a server with DATABASE_URL does not have"
+)
 _ONLY_IN_WORKERS = """import sys
 if any("default_worker" in word for word in sys.orig_argv):
     exec({0!r})
@@ -51,8 +54,9 @@ class Server:
         return self.log_file.read_text(encoding="utf-8")
 
     def photos(self) -> list[Path]:
-        """Those on its disk, arriving ones included."""
-        return list(self.data_dir.glob("jobs/*/inputs/*"))
+        """Those on its disk, arriving ones included, but not the copies that a store's are analysed from."""
+        arriving = self.data_dir.glob(f"spool/{'?' * len(LEFT_BY_A_KILLED_SERVER)}/photo")
+        return [*self.data_dir.glob("jobs/*/inputs/*"), *arriving]
 
     def wait_until_photos_are_gone(self, within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
@@ -155,7 +159,9 @@ def start(
     `prelude` is Python that its process runs first, for what no healthy server does or no test waits for.
     """
     log_file = folder / "log"
-    _leave_a_photo(folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs")
+    spool = folder / "data" / "spool" / LEFT_BY_A_KILLED_SERVER
+    inputs = folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs"
+    _leave_a_photo(spool if os.environ.get("TEST_STORE") else inputs)
     module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
     command = [sys.executable, *module, "--port", "0", *arguments]
     known = environment({"DATA_DIR": str(folder / "data"), **_store(folder / "data"), **settings})

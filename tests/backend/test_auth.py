@@ -19,7 +19,7 @@ from backend.auth import Doorkeeper, Keys, parse_keys
 from backend.errors import ApiKeyInvalid, ApiKeyMissing, RateLimited
 from backend.settings import ServiceSettings
 from tests.backend.conftest import KEYS
-from tests.backend.server import Server, problem
+from tests.backend.server import Server, in_its_own_files, problem
 from tests.backend.test_settings import start_and_end
 
 FIRST, SECOND = ({"Authorization": f"Bearer {key}"} for key in KEYS)
@@ -253,6 +253,7 @@ def test_a_stream_and_a_plain_answer_come_to_the_key_too(closed_server: Server, 
     assert closed_server.post(wall, "/api/analyze", headers=SECOND).status_code == 200
 
 
+@in_its_own_files
 def test_the_key_is_nowhere_on_the_disk_or_in_the_log(closed_server: Server, job_id: str) -> None:
     with closing(sqlite3.connect(closed_server.data_dir / "jobs.sqlite3")) as store:
         owners = {owner for (owner,) in store.execute("SELECT owner FROM jobs")}

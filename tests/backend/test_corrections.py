@@ -24,7 +24,7 @@ from holdcheck.cli import main as holdcheck
 from tests.backend import photos
 from tests.backend.conftest import KEYS, StartServer
 from tests.backend.disks import small_disk
-from tests.backend.server import Server, problem, start
+from tests.backend.server import Server, in_its_own_files, problem, start
 from training.datasets import load_split
 
 Json = dict[str, Any]
@@ -303,6 +303,7 @@ def _portrait_with_a_place() -> bytes:
     return file.getvalue()
 
 
+@in_its_own_files
 def test_shared_corrections_outlive_their_job_until_they_are_exported_or_deleted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

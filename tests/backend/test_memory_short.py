@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import pytest
 
-from tests.backend.server import Server, problem, start
+from tests.backend.server import Server, in_its_own_files, problem, start
 from tests.cgroup import MemoryCgroup, memory_limit
 
 _LIMIT_MIB = 256
@@ -61,6 +61,7 @@ def test_without_memory_a_photo_is_refused_before_it_is_sent(
     assert cgroup.usage().oom_kills == 0
 
 
+@in_its_own_files
 def test_a_photo_that_was_under_way_waits_for_memory(
     limited_server: Server, cgroup: MemoryCgroup, wall: bytes
 ) -> None:

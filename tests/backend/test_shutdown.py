@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from backend import __main__, serve
-from tests.backend.server import ROOT, environment, on_this_machine, start
+from tests.backend.server import ROOT, environment, in_its_own_files, on_this_machine, start
 
 _STUCK = """
 import threading
@@ -24,6 +24,7 @@ _DOCKER_KILLS_AFTER_S = 10
 
 
 @on_this_machine
+@in_its_own_files
 def test_an_analysis_that_never_ends_does_not_keep_the_process(tmp_path: Path, wall: bytes) -> None:
     server = start(tmp_path, {}, prelude=_STUCK)
     with httpx.Client(timeout=30) as client:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from bench.process import status_mib
-from tests.backend.server import Server, start
+from tests.backend.server import Server, in_its_own_files, start
 
 _FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake"}
 _SMALL_BUFFERS = """
@@ -46,6 +46,9 @@ def _server_with_long_documents(folder: Path, wall: bytes, prelude: str) -> tupl
     (job / "outputs" / "corrections.json").write_bytes(_LONG)
     (job / "interim" / "events").write_bytes(b'1 {"step":"short"}\n2 ' + _LONG + b'\n3 {"step":"last"}\n')
     return server, f"/api/jobs/{job_id}"
+
+
+pytestmark = in_its_own_files
 
 
 @pytest.fixture(scope="module")
