@@ -16,8 +16,9 @@ from typing import Any
 from pydantic import SecretStr
 from ray import serve
 from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
 
-from backend import logs
+from backend import classifier_deployment, logs
 from backend.engine import InProcessEngine, Job
 from backend.errors import MemoryShort
 from backend.events import Event, failure
@@ -55,11 +56,14 @@ class Standing:
 class Analyzer:
     """One replica: the models, and one analysis at a time."""
 
-    async def __init__(self, settings: ServiceSettings) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, settings: ServiceSettings, classifier: DeploymentHandle | None = None
+    ) -> None:
         logs.set_up(settings.log_level, settings.log_format)
         self._timeout_s = settings.job_timeout_s
         self._began: float | None = None
-        self._engine = InProcessEngine(settings)
+        chosen = None if classifier is None else await classifier_deployment.connect(classifier)
+        self._engine = InProcessEngine(settings, chosen)
         await self._engine.start()
 
     async def describe(self) -> Standing:
@@ -133,12 +137,14 @@ def _in_memory(name: str, content: bytes = b"") -> Iterator[Path]:
         os.close(descriptor)
 
 
+_NOT_THEIRS = {"api_keys": SecretStr(""), "database_url": SecretStr("")}
+"""What no replica needs to know."""
+
+
 def application(settings: ServiceSettings) -> Application:
     """The deployment under these settings. MODELS_DIR is the same path on each machine."""
-    settings = settings.model_copy(
-        update={"models_dir": settings.models_dir.resolve(), "api_keys": SecretStr("")}
-    )
-    threads = str(settings.omp_num_threads)
+    settings = settings.model_copy(update={"models_dir": settings.models_dir.resolve(), **_NOT_THEIRS})
+    shares = settings.ray_classifier_batch > 0
     deployment = serve.deployment(
         Analyzer,
         name=NAME,
@@ -151,24 +157,38 @@ def application(settings: ServiceSettings) -> Application:
             "target_ongoing_requests": 1,
             "upscale_delay_s": 3,
         },
-        ray_actor_options={
-            "num_cpus": settings.omp_num_threads,
-            "num_gpus": settings.ray_gpus,
-            # numpy, OpenCV and onnxruntime read these when they are imported.
-            "runtime_env": {
-                "env_vars": {
-                    "OMP_NUM_THREADS": threads,
-                    "OPENBLAS_NUM_THREADS": threads,
-                    "MKL_NUM_THREADS": str(settings.mkl_num_threads),
-                    "NUMEXPR_NUM_THREADS": str(settings.numexpr_num_threads),
-                    "MALLOC_ARENA_MAX": "2",
-                }
-            },
-        },
+        ray_actor_options=_actor_options(settings, gpus=0 if shares else settings.ray_gpus),
         health_check_period_s=5,
         graceful_shutdown_timeout_s=settings.job_timeout_s + _STOP_S,
     )
-    return deployment.bind(settings)
+    if not shares:
+        return deployment.bind(settings)
+    classifier = classifier_deployment.application(settings, _actor_options(settings, settings.ray_gpus))
+    # The GPU is the classifier's, whatever DEVICE asks for.
+    return deployment.bind(settings.model_copy(update={"device": "cpu"}), classifier)
+
+
+def cpus(settings: ServiceSettings) -> int:
+    """Processors of all replicas."""
+    replicas = settings.ray_max_replicas + (settings.ray_classifier_batch > 0)
+    return replicas * settings.omp_num_threads
+
+
+def _actor_options(settings: ServiceSettings, gpus: float) -> dict[str, Any]:
+    threads = str(settings.omp_num_threads)
+    # numpy, OpenCV, onnxruntime and torch read these when they are imported.
+    variables = {
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": str(settings.mkl_num_threads),
+        "NUMEXPR_NUM_THREADS": str(settings.numexpr_num_threads),
+        "MALLOC_ARENA_MAX": "2",
+    }
+    return {
+        "num_cpus": settings.omp_num_threads,
+        "num_gpus": gpus,
+        "runtime_env": {"env_vars": variables},
+    }
 
 
 def from_config(arguments: dict[str, Any]) -> Application:

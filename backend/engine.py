@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -24,10 +25,13 @@ from backend.settings import ServiceSettings
 from holdcheck import budget, image, memory, pipeline, registry
 from holdcheck.errors import AnalysisCancelled, HoldcheckError
 from holdcheck.image import WallImage
-from holdcheck.registry import Models, ModelsReport
+from holdcheck.registry import ChosenClassifier, Models, ModelsReport
 from holdcheck.result import WallAngle
 
 log = logging.getLogger(__name__)
+
+should_stop_var: ContextVar[Callable[[], bool]] = ContextVar("should_stop", default=pipeline.never)
+"""On the worker thread: whether the running analysis shall stop. For what waits in the middle of a batch."""
 
 LoadedModels = Models | ModelsReport
 
@@ -143,20 +147,25 @@ class _Run:
 
 
 class InProcessEngine:
-    """The default engine: this process, one worker thread."""
+    """The default engine: this process, one worker thread.
+
+    Args:
+        classifier: takes the place of the one that would be loaded.
+    """
 
     slots = 1
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, classifier: ChosenClassifier | None = None) -> None:
         self.models: Models | None = None
         self.room_mb = math.inf
         self._settings = settings
+        self._classifier = classifier
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     async def start(self) -> None:
         """Load the models on the worker, so that /livez answers meanwhile."""
         loop = asyncio.get_running_loop()
-        self.models = await loop.run_in_executor(self._worker, _load, self._settings)
+        self.models = await loop.run_in_executor(self._worker, _load, self._settings, self._classifier)
         self.room_mb = memory.snapshot().available_mb
         needed = budget.usually_needed_mib(self._settings, self._crop_side)
         if needed > self.room_mb:
@@ -187,6 +196,7 @@ class InProcessEngine:
     def _work(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
         """On the worker thread: one job from its start to its end, whatever happens."""
         run.deadline = time.monotonic() + run.timeout_s
+        should_stop_var.set(run.should_stop)
         try:
             last = self._attempt(run, loop)
             if last is not None:
@@ -284,8 +294,8 @@ def _failed(job: Job, code: str, detail: str) -> Event:
     return failure(code, detail, memory.snapshot())
 
 
-def _load(settings: ServiceSettings) -> Models:
-    models = registry.load(settings)
+def _load(settings: ServiceSettings, classifier: ChosenClassifier | None) -> Models:
+    models = registry.load(settings, classifier)
     # What is here now stays: collections, which stop every thread, need not look at it again.
     gc.collect()
     gc.freeze()

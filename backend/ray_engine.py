@@ -114,7 +114,7 @@ def _join_cluster(settings: ServiceSettings) -> None:
     photos = 2 * settings.slots * settings.max_upload_bytes
     ray.init(
         "local",
-        num_cpus=settings.slots * settings.omp_num_threads,
+        num_cpus=analyzer.cpus(settings),
         object_store_memory=_LEAST_OBJECT_STORE + photos,
         include_dashboard=False,
         **options,

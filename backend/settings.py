@@ -109,6 +109,9 @@ class ServiceSettings(Settings):
     """So many at most; each runs one analysis at a time."""
     ray_gpus: float = Field(0, ge=0, le=16)
     """GPUs of one replica, for RUNTIME=torch; 0.25 lets four share one."""
+    ray_classifier_batch: int = Field(0, ge=0, le=4096)
+    """Crops of several analyses that one classifier for all replicas embeds at once, in torch whatever
+    RUNTIME is. It has RAY_GPUS then, they have none. At least CLIP_BATCH_SIZE. 0: each has a classifier."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least important line that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
@@ -134,6 +137,11 @@ class ServiceSettings(Settings):
             raise SettingsError(
                 f"RAY_MIN_REPLICAS={settings.ray_min_replicas}: takes at most "
                 f"RAY_MAX_REPLICAS={settings.ray_max_replicas}"
+            )
+        if 0 < settings.ray_classifier_batch < settings.clip_batch_size:
+            raise SettingsError(
+                f"RAY_CLASSIFIER_BATCH={settings.ray_classifier_batch}: takes at least "
+                f"CLIP_BATCH_SIZE={settings.clip_batch_size}, or 0"
             )
         if settings.models_dir.exists() and not settings.models_dir.is_dir():
             raise SettingsError(f"MODELS_DIR={str(settings.models_dir)!r}: takes a folder")

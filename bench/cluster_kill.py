@@ -19,12 +19,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import psutil  # type: ignore[import-untyped]
 from ray.cluster_utils import Cluster
 
 from backend.blobs import open_blobs
-from bench.kill import CLIENTS, END_S, Client, Kept, Report, gradient, judge
+from backend.shared.database import Database
+from backend.shared.files import SharedFiles
+from backend.shared.housekeeping import SharedHousekeeping
+from backend.shared.store import PostgresStore
+from bench.kill import CLIENTS, END_S, Client, Kept, Report, Row, gradient, judge
 from bench.server import Server, end_servers_too
 from tests.postgres import running_postgres
 from tests.s3 import running_s3
@@ -66,10 +69,22 @@ class Victims:
 
     def kept(self) -> Kept:
         """What they left; they are running, and have nothing to do."""
-        table = asyncio.run(_rows(self._database))
+        table = asyncio.run(self._tidied())
         folders = set(self._blobs.folders("jobs"))
         photos = [job for job in folders if self._blobs.total(f"jobs/{job}/inputs")]
         return Kept(table, folders, photos, self.services[0].url)
+
+    async def _tidied(self) -> list[Row]:
+        """Every job, after what the services do every ten minutes: half uploads of dead ones go at the second."""
+        database = Database(self._database)
+        with tempfile.TemporaryDirectory() as spool:
+            files = SharedFiles(self._blobs, Path(spool) / "spool", 2**40, keeps_corrections=False)
+            housekeeping = SharedHousekeeping(3600, PostgresStore(database), files)
+            await housekeeping.tidy()
+            await housekeeping.tidy()
+        table: list[Row] = await database.call(lambda c: c.fetch("SELECT * FROM jobs"))
+        await database.close()
+        return table
 
     def results(self) -> Counter[int]:
         """How many jobs have how many results."""
@@ -98,14 +113,6 @@ class Victims:
             if service.is_running:
                 service.kill()
         self._cluster.shutdown()
-
-
-async def _rows(url: str) -> list[dict[str, Any]]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [dict(row) for row in await connection.fetch("SELECT * FROM jobs")]
-    finally:
-        await connection.close()
 
 
 def _is_replica(process: "psutil.Process") -> bool:

@@ -94,8 +94,19 @@ class ModelsReport:
     device: Device | None
 
 
-def load(settings: Settings) -> Models:
+@dataclass(frozen=True, slots=True)
+class ChosenClassifier:
+    """The CLIP that was asked for, else the bundled one, else none; with what to say of a step down."""
+
+    classifier: Classifier | None
+    problem: str | None
+
+
+def load(settings: Settings, chosen: ChosenClassifier | None = None) -> Models:
     """Load and warm the detector and the classifier. Never downloads, never raises for a missing model.
+
+    Args:
+        chosen: takes the place of the classifier that would be loaded.
 
     Raises:
         ModelTampered: a file is not the one that its manifest describes. Whatever it is now, nobody chose it.
@@ -113,16 +124,17 @@ def load(settings: Settings) -> Models:
     # Starting costs more code than serving does: let go of it before CLIP's weights are touched.
     mapping.release(mapping.library_mappings())
     memory.trim()
-    classifier, classifier_problem = _choose_classifier(settings)
+    chosen = chosen or choose_classifier(settings)
+    classifier, classifier_problem = chosen.classifier, chosen.problem
     colour.warm_up()
     loaded: list[Detector | Classifier] = [model for model in (detector, classifier) if model is not None]
     problems = [problem for problem in (detector_problem, classifier_problem) if problem]
-    chosen = (
+    asked_for = (
         (f"YOLO_WEIGHTS={settings.yolo_weights}", detector),
         (f"CLIP_MODEL={settings.clip_model}", classifier),
     )
     dummies = [
-        _dummy_reason(setting, model.info) for setting, model in chosen if model and model.info.is_dummy
+        _dummy_reason(setting, model.info) for setting, model in asked_for if model and model.info.is_dummy
     ]
     return Models(
         detector,
@@ -181,27 +193,32 @@ def _load_detector(settings: Settings) -> Detector:
     return detector
 
 
-def _choose_classifier(settings: Settings) -> tuple[Classifier | None, str | None]:
-    """The CLIP that was asked for, else the bundled one, else none; with what to say of a step down.
+def choose_classifier(settings: Settings) -> ChosenClassifier:
+    """Load and warm a classifier.
 
     The default is a wish: where nobody prepared it, the bundled CLIP is the answer that was meant.
+
+    Raises:
+        ModelTampered: a file is not the one that its manifest describes.
+        SettingsError: DEVICE asks for what is not there.
     """
     wanted = settings.clip_model
     classifier, problem = _attempt("clip", lambda: _load_wanted_classifier(settings))
     if classifier is not None or problem is None:
-        return classifier, None
+        return ChosenClassifier(classifier, None)
     bundled_problem = None
     if _clip_folder(settings) != _BUNDLED_CLIP_FOLDER:
         bundled, bundled_problem = _attempt("clip", lambda: _load_classifier(_BUNDLED_CLIP_FOLDER, settings))
         if bundled is not None and wanted == DEFAULT_CLIP and not _is_prepared(settings):
             log.info("the bundled %s names colours; `make models` prepares %s", bundled.info.name, wanted)
-            return bundled, None
+            return ChosenClassifier(bundled, None)
         if bundled is not None:
             log.warning("[CLIP-FALLBACK] %s The bundled %s answers.", _sentence(problem), bundled.info.name)
-            return bundled, f"{_sentence(problem)} The bundled {bundled.info.name} answers instead."
+            problem = f"{_sentence(problem)} The bundled {bundled.info.name} answers instead."
+            return ChosenClassifier(bundled, problem)
     problem = " ".join(_sentence(reason) for reason in (problem, bundled_problem) if reason)
     log.warning("[CLIP-FALLBACK] %s Colours come from Lab statistics alone.", problem)
-    return None, problem
+    return ChosenClassifier(None, problem)
 
 
 def _sentence(reason: str) -> str:

@@ -58,6 +58,7 @@ def start_and_end(folder: Path, *arguments: str, **settings: str) -> "subprocess
         ("OMP_NUM_THREADS", "0"),
         ("RUNTIME", "tensorflow"),
         ("DEVICE", "tpu"),
+        ("RAY_CLASSIFIER_BATCH", "2"),  # less than CLIP_BATCH_SIZE
     ],
 )
 def test_nonsense_is_one_line_that_names_variable_and_value(tmp_path: Path, name: str, value: str) -> None:
