@@ -75,7 +75,7 @@ class Victims:
         return Kept(table, folders, photos, self.services[0].url)
 
     async def _tidied(self) -> list[Row]:
-        """Every job, after what the services do every ten minutes: half uploads of dead ones go at the second."""
+        """Every job, after what services do every ten minutes: dead ones' half uploads go the second time."""
         database = Database(self._database)
         with tempfile.TemporaryDirectory() as spool:
             files = SharedFiles(self._blobs, Path(spool) / "spool", 2**40, keeps_corrections=False)
