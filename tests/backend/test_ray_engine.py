@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from ray.cluster_utils import Cluster
     from ray.serve.schema import ServeDeploySchema
 
-    from backend import analyzer, ray_engine
+    from backend import analyzer
     from backend.ray_engine import RayEngine
 
 _FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake"}
@@ -219,7 +219,7 @@ def test_a_config_file_makes_the_same_deployment(server: Server, monkeypatch: py
     module, name = config["import_path"].split(":")
     built = getattr(importlib.import_module(module), name)(config["args"])
     deployment = built._bound_deployment
-    assert (deployment.name, config["name"]) == (analyzer.NAME, ray_engine.APPLICATION)
+    assert (deployment.name, config["name"]) == (analyzer.NAME, ServiceSettings.load().ray_application)
     assert deployment.max_ongoing_requests == 1
     assert deployment.max_queued_requests == config["args"]["RAY_MAX_REPLICAS"]
     (settings,) = deployment.init_args
