@@ -33,6 +33,7 @@ NAME = "Analyzer"
 _STUCK_S = 30.0
 """What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its replica is replaced."""
 _MEMORY_LOOK_S = 0.5
+_LOOK_BACK_S = 5.0
 _MORE_AFTER_S = 3.0
 _FEWER_AFTER_S = 600.0
 """A replica takes some seconds to load its models, and the next photo is seldom far."""
@@ -157,6 +158,7 @@ def application(settings: ServiceSettings) -> Application:
             "min_replicas": settings.ray_min_replicas,
             "max_replicas": settings.ray_max_replicas,
             "target_ongoing_requests": 1,
+            "look_back_period_s": _LOOK_BACK_S,
             "upscale_delay_s": _MORE_AFTER_S,
             "downscale_delay_s": _FEWER_AFTER_S,
         },

@@ -19,6 +19,8 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # A thread of its own that comes too late, at the end, would start another cluster.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+# By what waits here the cluster adds replicas: told every ten seconds, it would come late.
+os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "2")
 
 import psutil  # type: ignore[import-untyped]
 import ray
@@ -27,7 +29,6 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
-    RayServeException,
     ReplicaUnavailableError,
 )
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
@@ -131,13 +132,12 @@ class RayEngine:
 
     def _deploy(self) -> None:
         name = self._settings.ray_application
-        try:
-            serve.get_deployment_handle(analyzer.NAME, name)
-        except RayServeException:
-            # Requests come to this process, and not to Serve's proxies.
-            serve.start(proxy_location="Disabled")
-            target = serve.RunTarget(analyzer.application(self._settings), name, route_prefix=None)
-            serve.run_many([target], wait_for_applications_running=False)
+        if name in serve.status().applications:
+            return
+        # Requests come to this process, and not to Serve's proxies.
+        serve.start(proxy_location="Disabled")
+        target = serve.RunTarget(analyzer.application(self._settings), name, route_prefix=None)
+        serve.run_many([target], wait_for_applications_running=False)
 
     def _leave(self) -> None:
         own = [] if self._others is None else list(_processes_below() - self._others)
