@@ -33,7 +33,8 @@ NAME = "Analyzer"
 _STUCK_S = 30.0
 """What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its replica is replaced."""
 _MEMORY_LOOK_S = 0.5
-_LOOK_BACK_S = 5.0
+_LOOK_BACK_S = 11.0
+"""Ray takes no less than the ten seconds after which it asks by itself."""
 _MORE_AFTER_S = 3.0
 _FEWER_AFTER_S = 600.0
 """A replica takes some seconds to load its models, and the next photo is seldom far."""

@@ -32,6 +32,7 @@ from ray.serve.exceptions import (
     ReplicaUnavailableError,
 )
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+from ray.serve.schema import ApplicationStatus
 
 from backend import analyzer
 from backend.analyzer import Order
@@ -50,8 +51,9 @@ _ATTEMPTS = 2
 """A job that two replicas died of is not tried again: it may be what killed them."""
 _LEAST_OBJECT_STORE = 80 * 2**20
 """Ray starts with no less, bytes."""
-_CLUSTER_LOOK_S = 2.0
-"""So often it looks whether there is a cluster yet. Ray itself would wait where nothing can stop it."""
+_CLUSTER_LOOK_S = 1.0
+"""So often it looks whether there is a cluster yet, or its application. Ray itself would wait where nothing can
+stop it."""
 _LEAVE_S = 2.0
 """What Ray may take to end a cluster of our own in good order: its processes may take two seconds each."""
 _LOST = (RayError, ReplicaUnavailableError)
@@ -78,7 +80,8 @@ class RayEngine:
         await self._step(self._join_cluster)
         _take_signals_back()
         await self._step(self._deploy)
-        handle = serve.get_deployment_handle(analyzer.NAME, self._settings.ray_application)
+        while (handle := await asyncio.to_thread(self._find)) is None:
+            await asyncio.sleep(_CLUSTER_LOOK_S)
         standing: analyzer.Standing = await handle.describe.remote()
         self._handle = handle.options(stream=True)
         self.models, self.room_mb = standing.models, standing.room_mb
@@ -138,6 +141,16 @@ class RayEngine:
         serve.start(proxy_location="Disabled")
         target = serve.RunTarget(analyzer.application(self._settings), name, route_prefix=None)
         serve.run_many([target], wait_for_applications_running=False)
+
+    def _find(self) -> DeploymentHandle | None:
+        """The application's handle; None while somebody else deploys it."""
+        name = self._settings.ray_application
+        application = serve.status().applications[name]
+        if application.status == ApplicationStatus.DEPLOY_FAILED:
+            raise RuntimeError(f"the application {name} could not be deployed: {application.message}")
+        if analyzer.NAME not in application.deployments:
+            return None
+        return serve.get_deployment_handle(analyzer.NAME, name)
 
     def _leave(self) -> None:
         own = [] if self._others is None else list(_processes_below() - self._others)

@@ -1,4 +1,4 @@
-"""A real Ray cluster of two nodes on this machine. Its replicas tell what they are at, and take their time."""
+"""A real Ray cluster of two nodes on this machine. Its replicas say what they are at, and take their time."""
 
 import os
 import signal

@@ -129,7 +129,7 @@ def _wait_until_it_has(process: subprocess.Popen[bytes], moment: str, log: Path)
     """Its descendants, once it has come that far."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        family = psutil.Process(process.pid).children(recursive=True)
+        family: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
         names = " ".join(_title(child) for child in family)
         if moment in names or (moment == "ready" and "loaded in" in log.read_text()):
             return family
