@@ -52,8 +52,7 @@ _ATTEMPTS = 2
 _LEAST_OBJECT_STORE = 80 * 2**20
 """Ray starts with no less, bytes."""
 _CLUSTER_LOOK_S = 1.0
-"""So often it looks whether there is a cluster yet, or its application. Ray itself would wait where nothing can
-stop it."""
+"""So often it looks whether there is a cluster yet, or its application. Ray itself would wait unstoppably."""
 _LEAVE_S = 2.0
 """What Ray may take to end a cluster of our own in good order: its processes may take two seconds each."""
 _LOST = (RayError, ReplicaUnavailableError)
@@ -80,8 +79,7 @@ class RayEngine:
         await self._step(self._join_cluster)
         _take_signals_back()
         await self._step(self._deploy)
-        while (handle := await asyncio.to_thread(self._find)) is None:
-            await asyncio.sleep(_CLUSTER_LOOK_S)
+        handle = await self._found()
         standing: analyzer.Standing = await handle.describe.remote()
         self._handle = handle.options(stream=True)
         self.models, self.room_mb = standing.models, standing.room_mb
@@ -118,10 +116,9 @@ class RayEngine:
             return
         settings = self._settings
         _log_as_we_do()
-        # What replicas write to stderr comes here with their names before it, which is no JSON any more.
-        options: dict[str, Any] = {"configure_logging": False, "log_to_driver": settings.log_format == "text"}
         if settings.ray_address:
-            ray.init(settings.ray_address, **options)
+            # Whoever listened would get the lines of every application's replicas.
+            ray.init(settings.ray_address, configure_logging=False, log_to_driver=False)
             return
         self._others = _processes_below()
         photos = 2 * settings.slots * settings.max_upload_bytes
@@ -130,7 +127,9 @@ class RayEngine:
             num_cpus=settings.slots * settings.omp_num_threads,
             object_store_memory=_LEAST_OBJECT_STORE + photos,
             include_dashboard=False,
-            **options,
+            configure_logging=False,
+            # What replicas write to stderr comes with their names before it, which is no JSON any more.
+            log_to_driver=settings.log_format == "text",
         )
 
     def _deploy(self) -> None:
@@ -141,6 +140,13 @@ class RayEngine:
         serve.start(proxy_location="Disabled")
         target = serve.RunTarget(analyzer.application(self._settings), name, route_prefix=None)
         serve.run_many([target], wait_for_applications_running=False)
+
+    async def _found(self) -> DeploymentHandle:
+        while True:
+            handle = await asyncio.to_thread(self._find)
+            if handle is not None:
+                return handle
+            await asyncio.sleep(_CLUSTER_LOOK_S)
 
     def _find(self) -> DeploymentHandle | None:
         """The application's handle; None while somebody else deploys it."""
