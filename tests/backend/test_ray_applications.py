@@ -120,7 +120,7 @@ def test_a_service_uses_the_application_of_a_config_file(house: House, tmp_path:
         server.stop()
 
 
-@pytest.mark.parametrize("moment", ["raylet", "ServeController", "ready"])
+@pytest.mark.parametrize("moment", ["raylet", "ServeController"])
 def test_a_stop_ends_it_and_its_cluster_in_time_whenever_it_comes(tmp_path: Path, moment: str) -> None:
     settings = environment({**FAKES, "ENGINE": "ray", "DATA_DIR": str(tmp_path / "data")})
     settings.pop("RAY_ADDRESS", None)
@@ -142,7 +142,7 @@ def _wait_until_it_has(process: subprocess.Popen[bytes], moment: str, log: Path)
     while time.monotonic() < deadline:
         family: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
         names = " ".join(_title(child) for child in family)
-        if moment in names or (moment == "ready" and "loaded in" in log.read_text()):
+        if moment in names:
             return family
         time.sleep(0.05)
     process.kill()
