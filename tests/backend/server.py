@@ -80,6 +80,8 @@ class Server:
         with httpx_sse.connect_sse(client, "POST", url, files=files, **options) as source:
             source.response.raise_for_status()
             for event in source.iter_sse():
+                if not event.data:  # what httpx-sse makes of a comment that follows an id
+                    continue
                 yield Arrival(time.monotonic(), event.id, event.event, event.json())
 
     def follow(self, job_id: str, last_id: str) -> list["Arrival"]:
@@ -91,7 +93,9 @@ class Server:
         ):
             source.response.raise_for_status()
             return [
-                Arrival(time.monotonic(), event.id, event.event, event.json()) for event in source.iter_sse()
+                Arrival(time.monotonic(), event.id, event.event, event.json())
+                for event in source.iter_sse()
+                if event.data
             ]
 
     def stop(self, timeout_s: float = 15) -> int:
