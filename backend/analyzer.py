@@ -5,6 +5,7 @@ and plain events the other. So a replica needs no access to jobs and files, and 
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Iterator
@@ -27,10 +28,17 @@ from holdcheck import memory
 from holdcheck.registry import ModelsReport
 from holdcheck.result import MemoryUsage, WallAngle
 
+log = logging.getLogger(__name__)
+
 NAME = "Analyzer"
 _STUCK_S = 30.0
 """What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its replica is replaced."""
 _MEMORY_LOOK_S = 0.5
+_LOOK_BACK_S = 11.0
+"""Ray takes no less than the ten seconds after which it asks by itself."""
+_MORE_AFTER_S = 3.0
+_FEWER_AFTER_S = 600.0
+"""A replica takes some seconds to load its models, and the next photo is seldom far."""
 _STOP_S = 15.0
 """A replica that is not needed any more may finish its analysis within JOB_TIMEOUT_S and this."""
 
@@ -71,9 +79,11 @@ class Analyzer:
         return Standing(self._engine.models.report(), self._engine.room_mb)
 
     async def check_health(self) -> None:
-        """Asked by Serve, which replaces a replica that raises."""
+        """Asked by Serve, which replaces a replica that is not there any more."""
         if self._began is not None and time.monotonic() - self._began > self._timeout_s + _STUCK_S:
-            raise RuntimeError("the analysis is stuck: a decoder does not return")
+            # Told that it is unhealthy, Serve would first wait for that analysis.
+            log.error("the analysis is stuck, a decoder does not return: its replica ends")
+            os._exit(os.EX_SOFTWARE)
 
     async def analyze(self, order: Order, photo: bytes) -> AsyncGenerator[dict[str, Any], None]:
         """Run an analysis; yields what `from_wire` reads, and first, if wanted, {"copy": a small JPEG}."""
@@ -155,7 +165,9 @@ def application(settings: ServiceSettings) -> Application:
             "min_replicas": settings.ray_min_replicas,
             "max_replicas": settings.ray_max_replicas,
             "target_ongoing_requests": 1,
-            "upscale_delay_s": 3,
+            "look_back_period_s": _LOOK_BACK_S,
+            "upscale_delay_s": _MORE_AFTER_S,
+            "downscale_delay_s": _FEWER_AFTER_S,
         },
         ray_actor_options=_actor_options(settings, gpus=0 if shares else settings.ray_gpus),
         health_check_period_s=5,

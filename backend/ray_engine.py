@@ -9,7 +9,9 @@ import logging
 import math
 import os
 import signal
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,20 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # A thread of its own that comes too late, at the end, would start another cluster.
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+# By what waits here the cluster adds replicas: told every ten seconds, it would come late.
+os.environ.setdefault("RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S", "2")
 
+import psutil  # type: ignore[import-untyped]
 import ray
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
-    RayServeException,
     ReplicaUnavailableError,
 )
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+from ray.serve.schema import ApplicationStatus
 
 from backend import analyzer
 from backend.analyzer import Order
@@ -42,11 +47,14 @@ from holdcheck.registry import ModelsReport
 
 log = logging.getLogger(__name__)
 
-APPLICATION = "holdcheck"
 _ATTEMPTS = 2
 """A job that two replicas died of is not tried again: it may be what killed them."""
 _LEAST_OBJECT_STORE = 80 * 2**20
 """Ray starts with no less, bytes."""
+_CLUSTER_LOOK_S = 1.0
+"""So often it looks whether there is a cluster yet, or its application. Ray itself would wait unstoppably."""
+_LEAVE_S = 2.0
+"""What Ray may take to end a cluster of our own in good order: its processes may take two seconds each."""
 _LOST = (RayError, ReplicaUnavailableError)
 """What a request ends with whose replica is not there any more, except RayTaskError."""
 
@@ -60,12 +68,18 @@ class RayEngine:
         self.slots = settings.slots
         self._settings = settings
         self._handle: DeploymentHandle | None = None
+        self._being_done: asyncio.Future[None] | None = None
+        self._others: set[psutil.Process] | None = None
+        """Processes that this one had before it started a cluster of its own; None where it did not."""
 
     async def start(self) -> None:
         """Connect, deploy the application unless somebody has, and wait for its first replica."""
-        handle = await asyncio.to_thread(self._connect)
-        # Ray's own handler would abort this process three seconds after the signal: Python's is put back.
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        if self._settings.ray_address not in ("", "auto"):
+            await _cluster_answers(self._settings.ray_address)
+        await self._step(self._join_cluster)
+        _take_signals_back()
+        await self._step(self._deploy)
+        handle = await self._found()
         standing: analyzer.Standing = await handle.describe.remote()
         self._handle = handle.options(stream=True)
         self.models, self.room_mb = standing.models, standing.room_mb
@@ -82,43 +96,113 @@ class RayEngine:
         return RemoteAnalysis(self._handle, job)
 
     async def stop(self) -> None:
-        """Leave; a cluster of its own ends."""
+        """Leave, also in the middle of `start`; a cluster of its own ends."""
+        _take_signals_back()
+        if self._being_done is not None:
+            # Ray cannot be left while it starts: what it began then would stay.
+            await asyncio.wait([self._being_done])
         if self._handle is not None:
             await self._handle.shutdown_async()
-        await asyncio.to_thread(ray.shutdown)
+        await asyncio.to_thread(self._leave)
 
-    def _connect(self) -> DeploymentHandle:
-        if not ray.is_initialized():
-            _join_cluster(self._settings)
+    async def _step(self, work: Callable[[], None]) -> None:
+        """Do a part of the start that cannot be interrupted; the start can be, after it."""
+        self._being_done = asyncio.ensure_future(asyncio.to_thread(work))
+        await asyncio.shield(self._being_done)
+
+    def _join_cluster(self) -> None:
+        """Take part in the cluster, or start one of this machine alone."""
+        if ray.is_initialized():
+            return
+        settings = self._settings
+        _log_as_we_do()
+        if settings.ray_address:
+            # Whoever listened would get the lines of every application's replicas.
+            ray.init(settings.ray_address, configure_logging=False, log_to_driver=False)
+            return
+        self._others = _processes_below()
+        photos = 2 * settings.slots * settings.max_upload_bytes
+        ray.init(
+            "local",
+            num_cpus=analyzer.cpus(settings),
+            object_store_memory=_LEAST_OBJECT_STORE + photos,
+            include_dashboard=False,
+            configure_logging=False,
+            # What replicas write to stderr comes with their names before it, which is no JSON any more.
+            log_to_driver=settings.log_format == "text",
+        )
+
+    def _deploy(self) -> None:
+        name = self._settings.ray_application
+        if name in serve.status().applications:
+            return
+        # Requests come to this process, and not to Serve's proxies.
+        serve.start(proxy_location="Disabled")
+        target = serve.RunTarget(analyzer.application(self._settings), name, route_prefix=None)
+        serve.run_many([target], wait_for_applications_running=False)
+
+    async def _found(self) -> DeploymentHandle:
+        while True:
+            handle = await asyncio.to_thread(self._find)
+            if handle is not None:
+                return handle
+            await asyncio.sleep(_CLUSTER_LOOK_S)
+
+    def _find(self) -> DeploymentHandle | None:
+        """The application's handle; None while somebody else deploys it."""
+        name = self._settings.ray_application
+        application = serve.status().applications[name]
+        if application.status == ApplicationStatus.DEPLOY_FAILED:
+            raise RuntimeError(f"the application {name} could not be deployed: {application.message}")
+        if analyzer.NAME not in application.deployments:
+            return None
+        return serve.get_deployment_handle(analyzer.NAME, name)
+
+    def _leave(self) -> None:
+        own = [] if self._others is None else list(_processes_below() - self._others)
+        impatience = threading.Timer(_LEAVE_S, _kill, [own])
+        impatience.start()
+        ray.shutdown()
+        impatience.cancel()
+        _kill(own)
+
+
+async def _cluster_answers(address: str) -> None:
+    """Wait until somebody listens there: after a power cut the head node may come later than we do."""
+    host, _, port = address.rpartition(":")
+    while True:
         try:
-            return serve.get_deployment_handle(analyzer.NAME, APPLICATION)
-        except RayServeException:
-            # Requests come to this process, and not to Serve's proxies.
-            serve.start(proxy_location="Disabled")
-            serve.run(analyzer.application(self._settings), name=APPLICATION, route_prefix=None)
-            return serve.get_deployment_handle(analyzer.NAME, APPLICATION)
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except OSError as error:
+            log.warning("RAY_ADDRESS=%s: no cluster yet: %s", address, error)
+            await asyncio.sleep(_CLUSTER_LOOK_S)
+        else:
+            writer.close()
+            return
 
 
-def _join_cluster(settings: ServiceSettings) -> None:
-    """Take part in the cluster, or start one of this machine alone."""
+def _log_as_we_do() -> None:
     for name in ("ray", "ray.serve"):
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.WARNING)
-    # What replicas write to stderr comes here with their names before it, which is no JSON any more.
-    options: dict[str, Any] = {"configure_logging": False, "log_to_driver": settings.log_format == "text"}
-    if settings.ray_address:
-        ray.init(settings.ray_address, **options)
-        return
-    photos = 2 * settings.slots * settings.max_upload_bytes
-    ray.init(
-        "local",
-        num_cpus=analyzer.cpus(settings),
-        object_store_memory=_LEAST_OBJECT_STORE + photos,
-        include_dashboard=False,
-        **options,
-    )
+
+
+def _take_signals_back() -> None:
+    """Ray's own handler would abort this process three seconds after the signal: Python's is put back."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    signal.alarm(0)
+
+
+def _processes_below() -> "set[psutil.Process]":
+    return set(psutil.Process().children(recursive=True))
+
+
+def _kill(processes: "list[psutil.Process]") -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 class RemoteAnalysis:

@@ -28,6 +28,8 @@ _BACKLOG = 128
 """So many are accepted at once, before those that are too many are closed: each has a descriptor."""
 _STUCK_S = 1
 """What the running analysis may take beyond the grace time to reach its next batch, where it stops."""
+_RAY_END_S = 3
+"""What leaving a cluster, or ending one of its own, takes of the grace time."""
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +38,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, grace_s: int) -> None:
         super().__init__(config)
         self._service = service
-        self._grace_s = grace_s
+        self._grace_s = config.timeout_graceful_shutdown or 0
         self._watchdog = threading.Timer(grace_s + _STUCK_S, _end_by_force)
         self._watchdog.daemon = True
 
@@ -88,7 +90,7 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
         backlog=_BACKLOG,
         proxy_headers=False,  # TRUSTED_PROXIES decides, in backend/app.py
         workers=1,
-        timeout_graceful_shutdown=grace_s,
+        timeout_graceful_shutdown=max(0, grace_s - _RAY_END_S) if settings.engine == "ray" else grace_s,
     )
     # uvicorn raises the signal again once it has stopped: a clean end is status 0.
     signal.signal(signal.SIGTERM, _ignore)

@@ -103,6 +103,8 @@ class ServiceSettings(Settings):
     ray_address: str = ""
     """The cluster's address, as `ray start` prints it, or auto for this machine's. Empty: ENGINE=ray starts
     one of its own on this machine, which ends with it."""
+    ray_application: str = Field("holdcheck", pattern=r"^[A-Za-z0-9_-]+$")
+    """Servers that name the same one share its replicas, which have the settings of whoever deployed them."""
     ray_min_replicas: int = Field(1, ge=1, le=10000)
     """So many replicas hold the models even when nobody sends photos."""
     ray_max_replicas: int = Field(1, ge=1, le=10000)

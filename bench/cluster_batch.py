@@ -28,7 +28,6 @@ from ray.cluster_utils import Cluster
 
 from backend import classifier_deployment
 from backend.classifier_deployment import Work
-from backend.ray_engine import APPLICATION
 from bench.server import ROOT, Server, end_servers_too
 from holdcheck import device, registry
 from holdcheck.classifier import Classifier
@@ -185,7 +184,7 @@ def _print_difference(apart: list[dict[str, Any]], shared: list[dict[str, Any]])
 def _print_work(address: str) -> None:
     ray.init(address, configure_logging=False, log_to_driver=False)
     try:
-        handle = serve.get_deployment_handle(classifier_deployment.NAME, APPLICATION)
+        handle = serve.get_deployment_handle(classifier_deployment.NAME, "holdcheck")
         work: Work = handle.work.remote().result(timeout_s=60)
     finally:
         ray.shutdown()

@@ -25,6 +25,7 @@ from tests.postgres import unprivileged_user
 
 _PYTHON = "/usr/bin/python3"
 _START_S = 60
+_TRIES = 3
 _KEY, _SECRET = "test:tester", "testing"
 _STORAGE = ("account", "container", "object")
 _RUN = """
@@ -108,6 +109,7 @@ class S3:
             process.terminate()
         for process in self._processes:
             process.wait(_START_S)
+        self._processes.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder)
 
@@ -117,12 +119,19 @@ class S3:
             pytest.skip(
                 f"NOT CHECKED against an S3-compatible server: Swift is missing (apt-get install {packages})"
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="swift-"))
-        try:
-            return self._start_in(self._folder)
-        except BaseException:
-            self.remove()
-            raise
+        for left in reversed(range(_TRIES)):
+            self._folder = Path(tempfile.mkdtemp(prefix="swift-"))
+            try:
+                return self._start_in(self._folder)
+            except URLError:
+                # Another program has taken one of its ports meanwhile.
+                self.remove()
+                if not left:
+                    raise
+            except BaseException:
+                self.remove()
+                raise
+        raise AssertionError
 
     def _start_in(self, folder: Path) -> str:
         user = unprivileged_user() or pwd.getpwuid(os.getuid()).pw_name

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import httpx_sse
@@ -32,8 +33,8 @@ on_this_machine = pytest.mark.skipif(
 in_its_own_files = pytest.mark.skipif(
     "TEST_STORE" in os.environ, reason="it looks into files that a server with DATABASE_URL does not have"
 )
-_ONLY_IN_WORKERS = """import sys
-if any("default_worker" in word for word in sys.orig_argv):
+_ONLY_IN_REPLICAS = """import os, sys
+if "MALLOC_ARENA_MAX" in os.environ and any("default_worker" in word for word in sys.orig_argv):
     exec({0!r})
 """
 LEFT_BY_A_KILLED_SERVER = "01234567-89ab-4def-8123-456789abcdef"
@@ -86,6 +87,8 @@ class Server:
         with httpx_sse.connect_sse(client, "POST", url, files=files, **options) as source:
             source.response.raise_for_status()
             for event in source.iter_sse():
+                if not event.data:  # what httpx-sse makes of a comment that follows an id
+                    continue
                 yield Arrival(time.monotonic(), event.id, event.event, event.json())
 
     def follow(self, job_id: str, last_id: str) -> list["Arrival"]:
@@ -97,7 +100,9 @@ class Server:
         ):
             source.response.raise_for_status()
             return [
-                Arrival(time.monotonic(), event.id, event.event, event.json()) for event in source.iter_sse()
+                Arrival(time.monotonic(), event.id, event.event, event.json())
+                for event in source.iter_sse()
+                if event.data
             ]
 
     def stop(self, timeout_s: float = 15) -> int:
@@ -123,14 +128,13 @@ class Arrival:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's, without anybody's settings, and with these.
 
-    TEST_ENGINE=ray runs every server that a test starts on a cluster of its own, or with TEST_RAY_ADDRESS on
-    that one, whose application knows the settings of the first server alone.
+    TEST_ENGINE=ray runs every server that a test starts on a cluster of its own, or with TEST_RAY_ADDRESS as
+    an application of its own on that one.
     """
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    engine = {
-        "ENGINE": os.environ.get("TEST_ENGINE", "embedded"),
-        "RAY_ADDRESS": os.environ.get("TEST_RAY_ADDRESS", ""),
-    }
+    engine = {"ENGINE": os.environ.get("TEST_ENGINE", "embedded")}
+    if "TEST_RAY_ADDRESS" in os.environ:
+        engine |= {"RAY_ADDRESS": os.environ["TEST_RAY_ADDRESS"], "RAY_APPLICATION": f"test-{uuid4().hex}"}
     return {**kept, **engine, "PYTHONPATH": str(ROOT), **settings}
 
 
@@ -167,7 +171,9 @@ def start(
     known = environment({"DATA_DIR": str(folder / "data"), **_store(folder / "data"), **settings})
     if prelude and known["ENGINE"] == "ray":
         # Ray's workers are processes that nobody of ours starts: the interpreter itself reads this one first.
-        (folder / "sitecustomize.py").write_text(_ONLY_IN_WORKERS.format(prelude))
+        # Those of a cluster that is there already do not: it takes one that this server starts.
+        known["RAY_ADDRESS"] = settings.get("RAY_ADDRESS", "")
+        (folder / "sitecustomize.py").write_text(_ONLY_IN_REPLICAS.format(prelude))
         known["PYTHONPATH"] = f"{folder}:{known['PYTHONPATH']}"
     begin = time.monotonic()
     with log_file.open("wb") as log:

@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     from ray.cluster_utils import Cluster
     from ray.exceptions import RayError
 
-    from backend import analyzer, classifier_deployment, ray_engine
+    from backend import analyzer, classifier_deployment
     from backend.ray_engine import RayEngine
 
 PROBABILITY = 1e-4
@@ -60,7 +60,7 @@ class House:
         self.run = runner.run
         self.engine = RayEngine(_settings(ray_address=cluster.address))
         self.run(self.engine.start())
-        self.handle = serve.get_deployment_handle(classifier_deployment.NAME, ray_engine.APPLICATION)
+        self.handle = serve.get_deployment_handle(classifier_deployment.NAME, "holdcheck")
 
     async def work(self) -> classifier_deployment.Work:
         work: classifier_deployment.Work = await self.handle.work.remote()
