@@ -33,7 +33,7 @@ def _steady(plant: Plant, load: float, photos: int = 300_000) -> Outcome:
     return simulate(plant, poisson(rate, photos, seed=3), seed=4)
 
 
-@pytest.mark.parametrize(("replicas", "load"), [(1, 0.5), (2, 0.8), (10, 0.9), (100, 0.9)])
+@pytest.mark.parametrize(("replicas", "load"), [(1, 0.5), (2, 0.8), (10, 0.9), (40, 0.85)])
 def test_waits_are_those_of_erlang(replicas: int, load: float) -> None:
     outcome = _steady(Plant(replicas, _exponential(), max_queue=math.inf), load)
     waits = np.array(outcome.waits_s)

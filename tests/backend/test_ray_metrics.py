@@ -1,0 +1,83 @@
+"""One dashboard for both engines: with ENGINE=ray, /metrics has the embedded one's series and meanings."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.backend.conftest import StartServer
+from tests.backend.server import Server, start
+
+pytestmark = pytest.mark.skipif(
+    find_spec("ray") is None,
+    reason="NOT CHECKED: ENGINE=ray. Install: pip install -c constraints.txt -e '.[ray]'",
+)
+_FAKES = {"ALLOW_DUMMY": "1", "YOLO_WEIGHTS": "fake", "CLIP_MODEL": "fake"}
+_PHOTOS = 3
+_NO_PHOTO = b"not a photo"
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def on_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start(tmp_path_factory.mktemp("ray"), {**_FAKES, "ENGINE": "ray"})
+    yield server
+    server.stop(60)
+
+
+@pytest.fixture(scope="module")
+def embedded(start_server: StartServer) -> Server:
+    return start_server(**_FAKES, ENGINE="embedded", JOB_TTL_S="3599")
+
+
+def _series(server: Server) -> dict[Series, float]:
+    text = server.get("/metrics").text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def _after_photos(server: Server, wall: bytes) -> tuple[dict[Series, float], float]:
+    """The metrics after photos that came together, and the sum of what their stages took, seconds."""
+    with ThreadPoolExecutor(_PHOTOS) as phones:
+        streams = list(phones.map(lambda _: server.events(wall), range(_PHOTOS)))
+    server.post(_NO_PHOTO)
+    stages_s = sum(sum(events[-1].data["result"]["timings_ms"].values()) for events in streams) / 1000
+    return _series(server), stages_s
+
+
+def _total(series: Mapping[Series, float], name: str, **labels: str) -> float:
+    return sum(
+        value
+        for (known, with_), value in series.items()
+        if known == name and labels.items() <= dict(with_).items()
+    )
+
+
+def test_both_engines_have_the_same_series_and_they_say_the_same(
+    on_ray: Server, embedded: Server, wall: bytes
+) -> None:
+    (ray, stages_s), (here, _) = (_after_photos(server, wall) for server in (on_ray, embedded))
+    assert ray.keys() == here.keys()
+    for series in (ray, here):
+        assert _total(series, "holdcheck_jobs_ended_total", outcome="done") == _PHOTOS
+        assert _total(series, "holdcheck_jobs", status="done") == _PHOTOS
+        assert _total(series, "holdcheck_analysis_seconds_count") == _PHOTOS
+        assert _total(series, "holdcheck_queue_wait_seconds_count") == _PHOTOS
+        assert _total(series, "holdcheck_photo_bytes_sum") == _PHOTOS * len(wall) + len(_NO_PHOTO)
+        assert _total(series, "holdcheck_refusals_total", code="photo_type_unsupported") == 1
+        assert _total(series, "holdcheck_queue_limit") == 8
+        assert _total(series, "holdcheck_queue_length") == _total(series, "holdcheck_analyses_running") == 0
+        assert _total(series, "holdcheck_ready") == 1
+        assert _total(series, "holdcheck_model_info", component="detector", is_dummy="true") == 1
+    # Stages are measured where they run, and told here.
+    assert _total(ray, "holdcheck_stage_seconds_sum") == pytest.approx(stages_s, abs=0.01)
+    assert _total(ray, "holdcheck_analysis_seconds_sum") > stages_s
+    # The second and third photo waited for the first.
+    assert _total(ray, "holdcheck_queue_wait_seconds_sum") > 0
+    assert _total(ray, "holdcheck_photo_pixels_sum") == _total(here, "holdcheck_photo_pixels_sum")
