@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from threading import Barrier
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
@@ -39,6 +39,9 @@ from backend.store import SqliteStore
 from backend.watch import Watch
 from holdcheck.errors import HoldcheckError, ModelTampered, SettingsError
 
+if TYPE_CHECKING:
+    from backend.shared.jobs import SharedJobs
+
 log = logging.getLogger(__name__)
 
 _IO_THREADS = 4
@@ -51,14 +54,14 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     Raises:
         BlockingIOError: another server uses DATA_DIR.
         OSError: DATA_DIR cannot be used.
-        StoreUnusable: the jobs that are kept in it cannot be.
+        StoreUnusable: the jobs that are kept in it, or in DATABASE_URL, cannot be.
+        StorageUnavailable: the store of files at DATA_URL cannot be used.
     """
     engine = _engine(settings)
+    watch = Watch(Metrics())
     data_dir = DataDir(settings.data_dir)
-    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
-    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
-    store = SqliteStore(data_dir.store)
-    data_dir.note_boot()
+    jobs_of = _shared_jobs if settings.shared else _own_jobs
+    service = Service(settings, engine, jobs_of(settings, engine, watch, data_dir), watch)
     app = FastAPI(
         title="holdcheck",
         version=__version__,
@@ -70,10 +73,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
         openapi_tags=openapi.TAGS,
     )
-    watch = Watch(Metrics())
-    app.state.service = Service(
-        settings, engine, Jobs(settings, engine, store, files, watch, same_boot=data_dir.same_boot), watch
-    )
+    app.state.service = service
     app.include_router(analyze.router)
     app.include_router(jobs.router)
     app.include_router(corrections.router)
@@ -95,6 +95,21 @@ def _engine(settings: ServiceSettings) -> Engine:
     from backend.ray_engine import RayEngine
 
     return RayEngine(settings)
+
+
+def _own_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, data_dir: DataDir) -> Jobs:
+    kept = KeptCorrections(data_dir.corrections, settings.max_data_bytes, open_=settings.keep_corrections)
+    files = JobFiles(data_dir.jobs, settings.max_data_bytes, kept)
+    store = SqliteStore(data_dir.store)
+    data_dir.note_boot()
+    return Jobs(settings, engine, store, files, watch, same_boot=data_dir.same_boot)
+
+
+def _shared_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, data_dir: DataDir) -> "SharedJobs":
+    # Only here: one server needs neither library.
+    from backend.shared.jobs import open_shared_jobs
+
+    return open_shared_jobs(settings, engine, watch, data_dir.spool)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 from backend.descriptors import open_file
+from backend.disk_space import occupied
 from backend.errors import StorageUnavailable
 from backend.job_files import make_private, storage_errors, sync
 
@@ -65,8 +66,12 @@ class Blobs(Protocol):
         """Delete everything below."""
         ...
 
-    def folders(self) -> list[str]:
-        """The names of all folders that have something in them: jobs' ids."""
+    def folders(self, below: str) -> list[str]:
+        """The names of all folders below one that have something in them."""
+        ...
+
+    def total(self, folder: str) -> int:
+        """Bytes of everything below."""
         ...
 
 
@@ -114,9 +119,13 @@ class FolderBlobs:
         with storage_errors(), suppress(FileNotFoundError):
             shutil.rmtree(self._folder / folder)
 
-    def folders(self) -> list[str]:
-        with storage_errors():
-            return [entry.name for entry in self._folder.iterdir() if entry.is_dir()]
+    def folders(self, below: str) -> list[str]:
+        with storage_errors(), suppress(FileNotFoundError):
+            return [entry.name for entry in (self._folder / below).iterdir() if entry.is_dir()]
+        return []
+
+    def total(self, folder: str) -> int:
+        return sum(_size(path) for path in (self._folder / folder).rglob("*"))
 
     def _place(self, name: str, source: BinaryIO) -> None:
         with storage_errors():
@@ -195,18 +204,29 @@ class FsspecBlobs:
                 with suppress(FileNotFoundError):
                     self._files.rm_file(path)
 
-    def folders(self) -> list[str]:
+    def folders(self, below: str) -> list[str]:
         with _store_errors():
-            below = len(PurePosixPath(self._root).parts)
-            return sorted({PurePosixPath(path).parts[below] for path in self._find("")})
+            depth = len(PurePosixPath(self._at(below)).parts)
+            return sorted({PurePosixPath(path).parts[depth] for path in self._find(below)})
 
-    def _find(self, folder: str) -> list[str]:
+    def total(self, folder: str) -> int:
+        with _store_errors():
+            return sum(int(found["size"] or 0) for found in self._find(folder).values())
+
+    def _find(self, folder: str) -> dict[str, dict[str, Any]]:
         """What another server wrote or erased is seen: nothing is remembered."""
         self._files.invalidate_cache()
-        return list(self._files.find(self._at(folder)))
+        return dict(self._files.find(self._at(folder), detail=True))
 
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")
+
+
+def _size(path: Path) -> int:
+    try:
+        return occupied(path.lstat().st_size) if path.is_file() else 0
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -21,9 +21,11 @@ from backend.jobs import Jobs
 from backend.limits import capped_body
 from backend.places import Places
 from backend.store import JobRecord
-from backend.stored_document import open_stored
 from holdcheck.corrections import Corrections, membership
 from holdcheck.result import Point
+
+if TYPE_CHECKING:
+    from backend.shared.jobs import SharedJobs
 
 MAX_BYTES = 256 * 1024
 """Five hundred holds changed, and as many drawn with thirty points each."""
@@ -62,7 +64,7 @@ class CorrectionDesk:
         self._arriving = Places("corrections", _MOST_OF_A_CLIENT)
         self._checking = asyncio.Lock()
 
-    async def take(self, request: Request, record: JobRecord, jobs: Jobs) -> BinaryIO:
+    async def take(self, request: Request, record: JobRecord, jobs: "Jobs | SharedJobs") -> BinaryIO:
         """Read, check and store the corrections of a job; answers the file as they are stored.
 
         Raises:
@@ -81,20 +83,20 @@ class CorrectionDesk:
             body = await _receive(request)
             # One at a time: checking takes several times the memory of the body.
             async with self._checking:
-                result = await jobs.result(record.id)
-                checked = await asyncio.to_thread(check, body, result)
+                result = await jobs.open_result(record)
+                checked = await asyncio.to_thread(_check_against, body, result)
                 await jobs.write_corrections(record, checked.stored, share=checked.share)
                 # Before the next ones replace them.
                 return await self.find(record, jobs)
 
-    async def find(self, record: JobRecord, jobs: Jobs) -> BinaryIO:
+    async def find(self, record: JobRecord, jobs: "Jobs | SharedJobs") -> BinaryIO:
         """The corrections' file as they are stored.
 
         Raises:
             CorrectionsNotFound: none came.
         """
         try:
-            return await open_stored(jobs.files.corrections(record.id))
+            return await jobs.open_corrections(record)
         except FileNotFoundError:
             raise CorrectionsNotFound("There are no corrections of this job.") from None
 
@@ -105,6 +107,11 @@ async def _receive(request: Request) -> bytes:
     )
     chunks = [chunk async for chunk in capped_body(request, MAX_BYTES, too_many, _TIME_LIMIT_S)]
     return b"".join(chunks)
+
+
+def _check_against(body: bytes, result: BinaryIO) -> "Checked":
+    with result:
+        return check(body, result.read())
 
 
 @dataclass(frozen=True, slots=True)

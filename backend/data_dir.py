@@ -26,6 +26,8 @@ class DataDir:
         self.jobs = folder / "jobs"
         self.corrections = folder / KEPT_FOLDER
         self.store = folder / "jobs.sqlite3"
+        self.spool = folder / "spool"
+        """What passes through, where the jobs are kept elsewhere (DATA_URL)."""
         # A bare descriptor, which nothing closes: the lock would go with it.
         descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -24,7 +24,7 @@ _STORE_RETRY_S = 5.0
 """Unless something made room sooner."""
 _PATIENCE_S = 3.0
 """For an end that is being written: a disk that is only slow has taken it by then."""
-_CANCELLED = "The analysis was cancelled, and its photo and results are erased."
+CANCELLED = "The analysis was cancelled, and its photo and results are erased."
 
 
 class Endings:
@@ -85,7 +85,7 @@ class Endings:
     async def note(self, record: JobRecord, told: Event) -> None:
         """Let the store know of an end that only the event log knew."""
         with suppress(Unavailable):
-            await self._store.finish(record.id, self._outcome(told))
+            await self._store.finish(record.id, outcome_of(told, self._settings.job_ttl_s))
         await asyncio.to_thread(self._files.drop_photo, record.id, done=told.step == "complete")
 
     async def cancel(self, live: Live) -> None:
@@ -93,13 +93,12 @@ class Endings:
         live.cancelled = True
         self._watch.cancelled(live.record)
         record = live.record
-        now = time.time()
-        outcome = Outcome("cancelled", now, now + self._settings.job_ttl_s, JobCancelled.code, _CANCELLED)
+        outcome = cancellation(self._settings.job_ttl_s)
         try:
             await self._store.finish(record.id, outcome)
         finally:
             live.record = _with(record, outcome)
-            live.feed.cut(failure(JobCancelled.code, _CANCELLED, memory.snapshot()))
+            live.feed.cut(failure(JobCancelled.code, CANCELLED, memory.snapshot()))
             live.over.set()
             self.background(self._erase_when_stopped(live, outcome))
 
@@ -149,7 +148,7 @@ class Endings:
     async def _commit(self, live: Live, last: Event) -> None:
         """Note the end in the store; from then on nobody needs the photo."""
         self._watch.ended(live.record, last)
-        outcome = self._outcome(last)
+        outcome = outcome_of(last, self._settings.job_ttl_s)
         while True:
             try:
                 await self._store.finish(live.record.id, outcome)
@@ -182,16 +181,8 @@ class Endings:
         live.over.set()
         live.gone.set()
 
-    def _outcome(self, last: Event) -> Outcome:
-        now = time.time()
-        expires_at = now + self._settings.job_ttl_s
-        if last.step == "complete":
-            return Outcome("done", now, expires_at)
-        return Outcome("failed", now, expires_at, last.data["code"], last.data["detail"])
-
     def _write_result(self, job_id: str, result: Any) -> None:
-        text = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
-        self._files.write_result(job_id, text.encode())
+        self._files.write_result(job_id, result_json(result))
         self._files.keep_copy(job_id)
 
 
@@ -201,6 +192,25 @@ async def _comes(event: asyncio.Event, within_s: float | None = None) -> bool:
         async with asyncio.timeout(_PATIENCE_S if within_s is None else within_s):
             await event.wait()
     return event.is_set()
+
+
+def outcome_of(last: Event, ttl_s: float) -> Outcome:
+    """How a job ends whose last event it is, and is kept for `ttl_s` seconds from now."""
+    now = time.time()
+    if last.step == "complete":
+        return Outcome("done", now, now + ttl_s)
+    return Outcome("failed", now, now + ttl_s, last.data["code"], last.data["detail"])
+
+
+def cancellation(ttl_s: float) -> Outcome:
+    """How a job ends whose owner no longer wants it."""
+    now = time.time()
+    return Outcome("cancelled", now, now + ttl_s, JobCancelled.code, CANCELLED)
+
+
+def result_json(result: Any) -> bytes:
+    """A result as it is stored."""
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def refusal(error: Unavailable) -> Event:

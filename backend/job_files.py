@@ -209,7 +209,7 @@ class JobFiles:
         Args:
             job_id: as a client named it.
         """
-        if not _is_ours(job_id):
+        if not is_ours(job_id):
             return False
         with self._changing:
             # The first: expired, and not swept yet.
@@ -327,7 +327,7 @@ def storage_errors() -> Iterator[None]:
         raise StorageUnavailable("The server's disk cannot be used now: try again later.", 60) from None
 
 
-def _is_ours(job_id: str) -> bool:
+def is_ours(job_id: str) -> bool:
     """Whether it is written as job ids are: such a name leads out of no folder."""
     try:
         return str(uuid.UUID(job_id)) == job_id

@@ -11,16 +11,16 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
+from typing import BinaryIO
 
 from backend import event_log
 from backend.endings import Endings, refusal
-from backend.engine import Analysis, Engine, Job, not_loaded
+from backend.engine import Engine, Job, not_loaded
 from backend.errors import (
     INTERNAL_DETAIL,
     IdempotencyKeyReused,
     JobCrashed,
     JobNotFound,
-    JobTimedOut,
     MemoryShort,
     QueueFull,
     ShuttingDown,
@@ -35,8 +35,10 @@ from backend.job_files import JobFiles
 from backend.live import Live
 from backend.messages import Language
 from backend.queue import Pace, Queue, QueueLoad
+from backend.relay import relay
 from backend.settings import ServiceSettings
 from backend.store import JobRecord, JobStore, Status
+from backend.stored_document import open_stored
 from backend.watch import Watch
 from holdcheck import memory
 from holdcheck.errors import HoldcheckError
@@ -45,13 +47,11 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
 """A job that was running this often when the process died is not tried again: it may be what killed it."""
-_STUCK_S = 30.0
-"""What an analysis may take beyond JOB_TIMEOUT_S to reach its next batch, before its job is given up."""
-_LAST_WORDS_S = 1.0
+LAST_WORDS_S = 1.0
 """Before the grace time is over, so that open streams still hear where to resume."""
-_MEMORY_LOOK_S = 0.5
+MEMORY_LOOK_S = 0.5
 """So often a job that waits for memory looks whether it is back."""
-_MEASURED = 10
+MEASURED = 10
 
 
 class Jobs:
@@ -88,7 +88,7 @@ class Jobs:
     async def recover(self) -> None:
         """Take up what the last process left. Before the first request, and before the models are there."""
         await self._housekeeping.tidy()
-        self._pace.learn(await self._store.recent_durations(_MEASURED))
+        self._pace.learn(await self._store.recent_durations(MEASURED))
         for record in await self._store.unfinished():
             await self._revive(record)
         self._announce()
@@ -109,7 +109,7 @@ class Jobs:
             if live.analysis is not None:
                 # Now already: should it not reach its next batch in time, that is no crash of its making.
                 self._endings.background(self._put_back(live))
-        delay_s = max(0.0, grace_s - _LAST_WORDS_S)
+        delay_s = max(0.0, grace_s - LAST_WORDS_S)
         asyncio.get_running_loop().call_later(delay_s, self._say_goodbye_to_all)
 
     async def stop(self) -> None:
@@ -165,7 +165,7 @@ class Jobs:
         live = self._live.get(job_id)
         record = live.record if live is not None else await self._store.get(job_id)
         if record is None or record.owner != owner:
-            raise JobNotFound(_NO_SUCH_JOB)
+            raise JobNotFound(NO_SUCH_JOB)
         return record
 
     async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
@@ -182,21 +182,33 @@ class Jobs:
         """How many jobs the store has of each status."""
         return await self._store.counts()
 
-    def follow(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
-        """The events after the one numbered `after`, to the job's end or this process's."""
+    async def follow(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
+        """The events after the one numbered `after`, to the job's end or this process's.
+
+        Raises:
+            LastEventIdInvalid: no event had that number; of a job that has ended, with the first event.
+        """
         live = self._live.get(job_id)
         return live.feed.read(after) if live is not None else replay(self.files.events(job_id), after)
 
-    async def result(self, job_id: str) -> bytes:
+    async def open_result(self, record: JobRecord) -> BinaryIO:
         """The result of a job that is done, as JSON.
 
         Raises:
             JobNotFound: it expired or was deleted meanwhile.
         """
         try:
-            return await asyncio.to_thread(self.files.result(job_id).read_bytes)
+            return await open_stored(self.files.result(record.id))
         except FileNotFoundError:
-            raise JobNotFound(_NO_SUCH_JOB) from None
+            raise JobNotFound(NO_SUCH_JOB) from None
+
+    async def open_corrections(self, record: JobRecord) -> BinaryIO:
+        """What was put right about its result, as JSON.
+
+        Raises:
+            FileNotFoundError: nothing was.
+        """
+        return await open_stored(self.files.corrections(record.id))
 
     async def write_corrections(self, record: JobRecord, document: bytes, *, share: bool) -> None:
         """Keep what was put right about the result of a job that is done.
@@ -212,7 +224,7 @@ class Jobs:
                 self.files.write_corrections, record.id, document, shared_by, load.running + load.waiting
             )
         except FileNotFoundError:
-            raise JobNotFound(_NO_SUCH_JOB) from None
+            raise JobNotFound(NO_SUCH_JOB) from None
 
     async def wait(self, job_id: str) -> None:
         """Return when the job has ended, or cannot end in this process."""
@@ -261,7 +273,7 @@ class Jobs:
             if kept:
                 self._enqueue(self._adopt(record, _narrator(record), 0))
                 self._announce()
-            return _same_request(held, record)
+            return same_request(held, record)
         finally:
             if not kept:
                 await asyncio.to_thread(undo, record.id)
@@ -334,7 +346,7 @@ class Jobs:
                 self._endings.settle_soon(live, refusal(short))
                 self._announce()
                 continue
-            await self._pause(_MEMORY_LOOK_S)
+            await self._pause(MEMORY_LOOK_S)
         return None
 
     async def _memory_short(self, live: Live) -> MemoryShort | None:
@@ -377,7 +389,7 @@ class Jobs:
         copy_to = self.files.copy(record.id) if self._settings.keep_corrections else None
         job = Job(record.id, photo, record.wall_angle, copy_to)
         analysis = live.analysis = live.context.run(self._engine.analyze, job)
-        last = await self._relay(live, analysis)
+        last = await relay(live.record.id, analysis, live.feed, self._settings.job_timeout_s, self._watch)
         if last is not None:
             self._endings.settle_soon(live, last)
         await analysis.aclose()
@@ -385,27 +397,6 @@ class Jobs:
         if last is None and not live.cancelled:
             self._say_goodbye(live)
         return last
-
-    async def _relay(self, live: Live, analysis: Analysis) -> Event | None:
-        """Pass the events on; answers the last, or None where the analysis was stopped."""
-        try:
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout(self._settings.job_timeout_s + _STUCK_S) as limit:
-                async for event in analysis:
-                    if event.step == "upload":
-                        # A worker begins: on a cluster that may be later than the job, and twice.
-                        limit.reschedule(loop.time() + self._settings.job_timeout_s + _STUCK_S)
-                    if event.step in ("complete", "error"):
-                        return event
-                    live.feed.tell(event)
-                    if live.feed.error is not None:
-                        return refusal(live.feed.error)
-        except TimeoutError:
-            self._watch.worker_stuck()
-            log.error("the analysis is stuck: its job is given up", extra={"job_id": live.record.id})
-            detail = JobTimedOut.after(self._settings.job_timeout_s)
-            return failure(JobTimedOut.code, detail, memory.snapshot())
-        return None
 
     async def _put_back(self, live: Live) -> None:
         """Queued for the next start, unless it still ends in this process: this attempt does not count."""
@@ -454,19 +445,19 @@ class Jobs:
     def _say_goodbye(self, live: Live) -> None:
         if live.settling or live.cancelled:
             return
-        detail = "The server is shutting down: your analysis goes on when it is back."
-        live.feed.cut(failure(ShuttingDown.code, detail, memory.snapshot()))
+        live.feed.cut(failure(ShuttingDown.code, GOODBYE, memory.snapshot()))
         live.over.set()
 
 
-_NO_SUCH_JOB = "There is no such job: it never was, has expired, or was deleted."
+GOODBYE = "The server is shutting down: your analysis goes on when it is back."
+NO_SUCH_JOB = "There is no such job: it never was, has expired, or was deleted."
 
 
 def _narrator(record: JobRecord) -> Narrator:
     return Narrator(record.id, record.language, record.created_at)
 
 
-def _same_request(held: JobRecord, record: JobRecord) -> JobRecord:
+def same_request(held: JobRecord, record: JobRecord) -> JobRecord:
     if (held.photo_sha256, held.wall_angle) != (record.photo_sha256, record.wall_angle):
         raise IdempotencyKeyReused("This Idempotency-Key came with another photo or wall_angle.")
     return held

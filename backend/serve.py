@@ -14,6 +14,7 @@ import uvicorn
 from backend import __version__, descriptors, logs
 from backend.app import create_app
 from backend.connections import Connection
+from backend.errors import StorageUnavailable
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import StoreUnusable
@@ -69,7 +70,10 @@ def serve(settings: ServiceSettings, grace_s: int) -> int:
     except OSError as error:
         return _refuse(f"DATA_DIR={settings.data_dir}: {error.strerror}; takes a folder", 2)
     except StoreUnusable as error:
-        return _refuse(f"DATA_DIR={settings.data_dir}: its jobs cannot be read: {error}", 2)
+        where = "DATABASE_URL=(hidden)" if settings.shared else f"DATA_DIR={settings.data_dir}"
+        return _refuse(f"{where}: its jobs cannot be read: {error}", 2)
+    except StorageUnavailable:
+        return _refuse(f"DATA_URL={settings.data_url}: cannot be used: the log says why", 2)
     _greet(settings, listener)
     # Without uvloop and httptools: they cost MiB, and the time goes into inference.
     config = uvicorn.Config(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from backend.census import Census
 from backend.corrections import CorrectionDesk
@@ -16,6 +17,9 @@ from backend.settings import ServiceSettings
 from backend.watch import Watch
 from holdcheck import memory
 
+if TYPE_CHECKING:
+    from backend.shared.jobs import SharedJobs
+
 _SPARE_UPLOADS = 4
 """So many more may arrive than the queue has places: some will be refused, and phones are slow."""
 
@@ -24,7 +28,7 @@ _SPARE_UPLOADS = 4
 class Service:
     settings: ServiceSettings
     engine: Engine
-    jobs: Jobs
+    jobs: "Jobs | SharedJobs"
     watch: Watch
     load_error: str | None = None
     """Why the engine could not even start; models that are merely missing say so themselves."""

@@ -17,6 +17,7 @@ from backend.rate_limit import Limit, parse_limits
 from holdcheck.errors import SettingsError
 from holdcheck.settings import Settings
 
+_POSTGRES = ("postgresql", "postgres")
 _USUAL_PORTS = {"http": 80, "https": 443}
 _FIRST_RESULT_MB = 1
 """What the job before may have left, where nothing else is kept."""
@@ -93,6 +94,12 @@ class ServiceSettings(Settings):
     """Origins whose pages may call the service, separated by commas. Empty: none but its own."""
     engine: Annotated[Literal["embedded", "ray"], BeforeValidator(_lower)] = "embedded"
     """embedded: analyses run in this process, one at a time. ray: on a cluster (docs/cluster-ray.md)."""
+    database_url: SecretStr = SecretStr("")
+    """The PostgreSQL in which several servers keep their jobs together, as postgresql://USER:PASSWORD@HOST/NAME;
+    DATA_URL goes with it (docs/cluster.md). Empty: jobs are kept in DATA_DIR, by one server."""
+    data_url: str = ""
+    """Where those servers keep photos and results together: file:///FOLDER that each of them reaches, or
+    s3://BUCKET/PREFIX, whose endpoint and credentials are AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on."""
     ray_address: str = ""
     """The cluster's address, as `ray start` prints it, or auto for this machine's. Empty: ENGINE=ray starts
     one of its own on this machine, which ends with it."""
@@ -120,6 +127,7 @@ class ServiceSettings(Settings):
                 f"MAX_DATA_MB={settings.max_data_mb:g}: takes at least {settings._least_data_mb:g}, for a "
                 f"photo of MAX_UPLOAD_MB={settings.max_upload_mb:g} after MAX_QUEUE={settings.max_queue}"
             )
+        _check_shared(settings)
         if settings.engine == "ray" and find_spec("ray") is None:
             raise SettingsError("ENGINE=ray: ray is not installed; run `make cluster`, or unset ENGINE")
         if settings.ray_min_replicas > settings.ray_max_replicas:
@@ -134,6 +142,11 @@ class ServiceSettings(Settings):
     @property
     def keys(self) -> tuple[str, ...]:
         return parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def shared(self) -> bool:
+        """Whether several servers may share the jobs."""
+        return bool(self.data_url)
 
     @property
     def slots(self) -> int:
@@ -153,3 +166,21 @@ class ServiceSettings(Settings):
     @property
     def max_upload_bytes(self) -> int:
         return int(self.max_upload_mb * 2**20)
+
+
+def _check_shared(settings: ServiceSettings) -> None:
+    database_url = settings.database_url.get_secret_value()
+    if bool(database_url) != bool(settings.data_url):
+        given, lacking = ("DATABASE_URL", "DATA_URL") if database_url else ("DATA_URL", "DATABASE_URL")
+        raise SettingsError(
+            f"{given}: takes {lacking} beside it: servers share their jobs' rows and files, or neither"
+        )
+    if not database_url:
+        return
+    if urlsplit(database_url).scheme not in _POSTGRES:
+        raise SettingsError("DATABASE_URL=(hidden): takes postgresql://USER:PASSWORD@HOST/NAME")
+    data = urlsplit(settings.data_url)
+    if not (data.scheme == "s3" and data.netloc) and not (data.scheme == "file" and data.path.strip("/")):
+        raise SettingsError(f"DATA_URL={settings.data_url}: takes file:///FOLDER or s3://BUCKET/PREFIX")
+    if find_spec("asyncpg") is None or find_spec("obstore") is None:
+        raise SettingsError("DATABASE_URL: its libraries are missing: pip install 'holdcheck[cluster]'")

@@ -11,9 +11,6 @@ from typing import BinaryIO
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from backend.errors import JobNotFound
-from backend.job_files import JobFiles
-
 PIECE_BYTES = 16 * 1024
 """What one reader has in memory: once here, once in its connection's buffer."""
 
@@ -25,18 +22,6 @@ async def open_stored(file: Path) -> BinaryIO:
         FileNotFoundError: it is not there.
     """
     return await asyncio.to_thread(file.open, "rb", 0)
-
-
-async def open_result(files: JobFiles, job_id: str) -> BinaryIO:
-    """The result of a job that is done.
-
-    Raises:
-        JobNotFound: it expired or was deleted meanwhile.
-    """
-    try:
-        return await open_stored(files.result(job_id))
-    except FileNotFoundError:
-        raise JobNotFound("There is no such job: it has expired, or was deleted.") from None
 
 
 def in_pieces(answer: Response) -> Response:

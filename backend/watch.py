@@ -67,6 +67,10 @@ class Watch:
         self._began_at.pop(record.id, None)
         self.metrics.job_ended("cancelled", "cancelled")
 
+    def let_go(self, record: JobRecord) -> None:
+        """Whatever becomes of it, it is not for this server to tell."""
+        self._began_at.pop(record.id, None)
+
     def worker_stuck(self) -> None:
         """A job was given up whose analysis does not return."""
         self.stuck = True

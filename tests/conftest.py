@@ -7,8 +7,8 @@ import pytest
 from holdcheck.manifest import MANIFEST_NAME
 from holdcheck.prepare import run
 from holdcheck.settings import Settings
-from tests.postgres import Postgres
-from tests.s3 import S3
+from tests.postgres import Postgres, running_postgres
+from tests.s3 import S3, running_s3
 
 _CACHE = Path(__file__).parents[1] / "build" / "test-models"
 
@@ -25,19 +25,15 @@ def true_size_models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Postgres:
     """A PostgreSQL that is running."""
-    server = Postgres()
-    yield server
-    server.remove()
+    return running_postgres()
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
     """An S3-compatible server that is running, and named in this process's environment."""
-    server = S3()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
+        for name, value in running_s3().environment.items():
             patch.setenv(name, value)
-        yield server
-    server.remove()
+        yield running_s3()

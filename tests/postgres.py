@@ -1,11 +1,13 @@
 """A real PostgreSQL of the tests' own: a new cluster in a temporary folder, on a Unix socket only."""
 
+import atexit
 import os
 import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -93,6 +95,14 @@ class Postgres:
             [self._bin / program, *arguments], user=self._user, cwd="/", capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr.decode()
+
+
+@cache
+def running_postgres() -> Postgres:
+    """One for the whole run, where no fixture can hand it over."""
+    server = Postgres()
+    atexit.register(server.remove)
+    return server
 
 
 def unprivileged_user() -> str | None:

@@ -4,6 +4,7 @@ Swift is what some clouds run, Debian packages it in 8 MB, and it checks signatu
 none; MinIO, Garage and SeaweedFS are not in Debian.
 """
 
+import atexit
 import os
 import pwd
 import shutil
@@ -14,6 +15,7 @@ import time
 import urllib.request
 import uuid
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 
@@ -170,6 +172,14 @@ class S3:
                 time.sleep(0.2)
             else:
                 return
+
+
+@cache
+def running_s3() -> S3:
+    """One for the whole run, where no fixture can hand it over."""
+    server = S3()
+    atexit.register(server.remove)
+    return server
 
 
 def _free_ports(count: int) -> list[int]:

@@ -11,7 +11,7 @@ from backend.errors import JobCancelled, ShuttingDown, respond_with_code
 from backend.service import Service
 from backend.sse import EventStream
 from backend.store import JobRecord
-from backend.stored_document import StoredDocument, open_result
+from backend.stored_document import StoredDocument
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api", tags=["analyze"])
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api", tags=["analyze"])
     openapi_extra=openapi.UPLOAD_BODY,
 )
 async def analyze_stream(job: AcceptedJob, service: ServiceDep) -> EventStream:
-    return EventStream(service.jobs.follow(job.id, 0))
+    return EventStream(await service.jobs.follow(job.id, 0))
 
 
 @router.post(
@@ -46,7 +46,7 @@ async def analyze(request: Request, job: AcceptedJob, service: ServiceDep, owner
 async def _answer(request: Request, service: Service, job: JobRecord) -> Response:
     if job.status == "done":
         # Validated where it was made.
-        return StoredDocument(await open_result(service.jobs.files, job.id))
+        return StoredDocument(await service.jobs.open_result(job))
     if job.status == "failed":
         assert job.error_code is not None
         return respond_with_code(job.error_code, job.error_message or "", request.state.request_id)

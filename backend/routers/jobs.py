@@ -16,7 +16,7 @@ from backend.event_log import Line
 from backend.messages import error_message, negotiate
 from backend.sse import EventStream
 from backend.store import JobRecord, Status
-from backend.stored_document import StoredDocument, open_result
+from backend.stored_document import StoredDocument
 from holdcheck.result import Result
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -77,7 +77,7 @@ async def get_job(job_id: str, request: Request, service: ServiceDep, owner: Own
     answer = _answer(job, position, _error(job, request.headers.get("accept-language")))
     if job.status != "done":
         return Response(answer + b"null}", media_type="application/json")
-    return StoredDocument(await open_result(service.jobs.files, job.id), answer, b"}")
+    return StoredDocument(await service.jobs.open_result(job), answer, b"}")
 
 
 @router.get(
@@ -97,7 +97,7 @@ async def get_events(
     job = await service.jobs.find(job_id, owner)
     if job.status == "cancelled":
         raise JobCancelled(job.error_message)
-    lines = service.jobs.follow(job.id, after)
+    lines = await service.jobs.follow(job.id, after)
     if not job.ended:
         return EventStream(lines)
     first = await anext(lines, None)

@@ -5,11 +5,12 @@ once there is a later one: a server that was only slow, and comes back, changes 
 by the database's clock alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from backend.shared.database import QUEUE, Database
+from backend.shared.database import CLAIMING, QUEUE, Database, TooLong
 from backend.shared.store import notify
 from backend.store import COLUMNS, JobRecord
 
@@ -33,21 +34,26 @@ _CLAIM = f"""
 WITH next AS (
     SELECT number, status FROM jobs
     WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
-    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY number LIMIT 1 FOR UPDATE
 )
 UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
     claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3
 FROM next WHERE jobs.number = next.number
 RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)}, jobs.claim, next.status = 'running'
 """  # noqa: S608 - our own names
+_CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
+_ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
+"""A row is locked for a millisecond while an event is written. Longer: its server is frozen, or far away."""
 _RENEW = """
 UPDATE jobs SET lease_until = clock_timestamp() + $2
 WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
 """
+_EXCUSE = "UPDATE jobs SET attempts = $3 WHERE id = $1 AND claim = $2 AND status = 'running'"
 _RELEASE = """
-UPDATE jobs SET status = 'queued', attempts = attempts - 1, claimed_by = NULL, lease_until = NULL
+UPDATE jobs SET status = 'queued', attempts = $3, claimed_by = NULL, lease_until = NULL
 WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
 """
+_HOLDS = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running')"
 
 
 class Claims:
@@ -68,7 +74,12 @@ class Claims:
 
         Durable when it returns: an attempt that kills this server is counted.
         """
-        row = await self._database.call(lambda c: c.fetchrow(_CLAIM, at, self._holder, self._lease))
+
+        values = (at, self._holder, self._lease)
+        try:
+            row = await self._database.call(lambda c: _claim_in_order(c, values))
+        except TooLong:
+            row = await self._database.call(lambda c: _claim(c, _CLAIM_AROUND, values))
         if row is None:
             return None
         *record, number, abandoned = row
@@ -82,13 +93,39 @@ class Claims:
         rows = await self._database.call(lambda c: c.fetch(_RENEW, self._holder, self._lease))
         return {(row[0], row[1]) for row in rows}
 
+    async def holds(self, claim: Claim) -> bool:
+        """Whether it is still ours."""
+        row: bool = await self._database.call(lambda c: c.fetchval(_HOLDS, claim.record.id, claim.number))
+        return row
+
+    async def excuse(self, claim: Claim) -> None:
+        """Do not count this attempt, whatever becomes of this server now: it is told to end."""
+        values = (claim.record.id, claim.number, claim.record.attempts - 1)
+        await self._database.call(lambda c: c.execute(_EXCUSE, *values))
+
     async def release(self, claim: Claim) -> bool:
         """Give a job back unharmed, for any server to take: this attempt does not count."""
+        record = claim.record
 
         async def put_back(connection: Any) -> bool:
-            released = await connection.fetchval(_RELEASE, claim.record.id, claim.number) is not None
+            values = (record.id, claim.number, record.attempts - 1)
+            released = await connection.fetchval(_RELEASE, *values) is not None
             if released:
                 await notify(connection, QUEUE, "")
             return released
 
         return await self._database.call(put_back)
+
+
+async def _claim_in_order(connection: Any, values: Sequence[object]) -> Any:
+    """The oldest, though its row be locked for a moment: one claim after the other, on all servers."""
+    await connection.execute(_ORDER_WAIT)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", CLAIMING)
+    return await _claim(connection, _CLAIM, values)
+
+
+async def _claim(connection: Any, query: str, values: Sequence[object]) -> Any:
+    row = await connection.fetchrow(query, *values)
+    if row is not None:
+        await notify(connection, QUEUE, "")
+    return row

@@ -36,7 +36,8 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at double precision,
         claim bigint NOT NULL DEFAULT 0,
         claimed_by text,
-        lease_until timestamptz
+        lease_until timestamptz,
+        data_bytes bigint NOT NULL DEFAULT 0
     );
     CREATE UNIQUE INDEX jobs_by_key ON jobs (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
     CREATE INDEX jobs_unfinished ON jobs (number) WHERE status IN ('queued', 'running');
@@ -56,12 +57,18 @@ MIGRATIONS: tuple[str, ...] = (
 EVENTS = "holdcheck_events"
 """The channel that names each job whose events or status changed."""
 QUEUE = "holdcheck_queue"
-"""The channel that tells of a job that may be claimed."""
+"""The channel that tells where the queue moved, by the empty name, and of each job that was taken from the
+server that runs it, by its id."""
 
 _MIGRATING = 0x686F6C64
 """An advisory lock: servers that start together migrate one after the other."""
-_CONNECTIONS = 4
+ADDING = _MIGRATING + 1
+"""An advisory lock: two servers never find the same last place in the queue."""
+CLAIMING = _MIGRATING + 2
+"""An advisory lock: jobs are claimed in their order, also where rows are locked for a moment."""
+_CONNECTIONS = 5
 _TIMEOUT_S = 30.0
+_FROZEN_AFTER = "10s"
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -99,6 +106,10 @@ async def _migrate(connection: Any, migrations: Sequence[str]) -> None:
     await connection.execute("UPDATE holdcheck_schema SET version = $1", len(migrations))
 
 
+class TooLong(Exception):
+    """A lock was not to be had within the time that `action` set; nothing was changed."""
+
+
 class Database:
     """Connections to a prepared database, made when they are first needed. All calls on one event loop."""
 
@@ -112,6 +123,7 @@ class Database:
         """Run `action` with a connection, in a transaction. It happens, even where the caller is cancelled.
 
         Raises:
+            TooLong: where it set a lock_timeout.
             StorageFull, StorageUnavailable: what it did is undone, unless the connection broke at the very
                 end: then nobody can tell.
         """
@@ -131,6 +143,8 @@ class Database:
             pool = await self._opened()
             async with pool.acquire(timeout=_TIMEOUT_S) as connection, connection.transaction():
                 return await action(connection)
+        except asyncpg.LockNotAvailableError:
+            raise TooLong from None
         except asyncpg.DiskFullError as error:
             log.error("the job store failed: %s", error)
             raise StorageFull("The server's disk is full: try again later.", 60) from None
@@ -148,7 +162,12 @@ class Database:
                     timeout=_TIMEOUT_S,
                     command_timeout=_TIMEOUT_S,
                     # Whatever the server's own default: an accepted photo outlives a power cut.
-                    server_settings={"synchronous_commit": "on", "application_name": "holdcheck"},
+                    server_settings={
+                        "application_name": "holdcheck",
+                        "synchronous_commit": "on",
+                        # A server that freezes in mid-transaction does not keep its locks from the others.
+                        "idle_in_transaction_session_timeout": _FROZEN_AFTER,
+                    },
                 )
             return self._pool
 
@@ -192,12 +211,15 @@ class Bell:
         try:
             connection.add_termination_listener(lambda _: broken.set())
             await connection.add_listener(self._channel, lambda *heard: self._ring(heard[-1]))
-            # What was written before we listened.
-            for name in list(self._waiting):
-                self._ring(name)
+            self.ring_all()  # what was written before we listened
             await broken.wait()
         finally:
             connection.terminate()
+
+    def ring_all(self) -> None:
+        """Let everything that waits look again."""
+        for name in list(self._waiting):
+            self._ring(name)
 
     def _ring(self, name: str) -> None:
         waiting = self._waiting.pop(name, None)

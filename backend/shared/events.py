@@ -5,14 +5,14 @@ again. So following, catching up and resuming are one query, whichever server an
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from backend.errors import LastEventIdInvalid
 from backend.event_log import PIECE_BYTES, Line
 from backend.shared.claims import ClaimLost
-from backend.shared.database import EVENTS, Bell, Database
+from backend.shared.database import EVENTS, QUEUE, Bell, Database
 from backend.shared.store import note_end, notify
 from backend.store import Outcome
 
@@ -85,19 +85,25 @@ class EventRows:
             insert = "INSERT INTO job_events (job_id, seq, json) VALUES ($1, $2, $3)"
             await connection.execute(insert, job_id, last.seq, last.json)
             await notify(connection, EVENTS, job_id)
+            await notify(connection, QUEUE, "")
             return True
 
         return await self._database.call(write)
 
     async def last(self, job_id: str) -> Line | None:
-        """What a server goes on after that takes a job up again."""
+        """Its last event: a server that takes the job up again goes on after it."""
         row = await self._database.call(lambda c: c.fetchrow(_LAST, job_id))
         return None if row is None else Line(row[0], row[1])
 
-    async def read(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
+    async def read(
+        self, job_id: str, after: int, leaving: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[Line, None]:
         """The events after the one numbered `after`: those that were, then those that come, to the job's end.
 
         Long ones come in parts, as from a file. It ends early where the job was cancelled or deleted.
+
+        Args:
+            leaving: whether to wait for no more; looked at when the bell rings.
 
         Raises:
             LastEventIdInvalid: at once, where no event had that number.
@@ -105,9 +111,9 @@ class EventRows:
         last = await self._database.call(lambda c: c.fetchval(_LAST, job_id))
         if after > (last or 0):
             raise LastEventIdInvalid
-        return self._read(job_id, after)
+        return self._read(job_id, after, leaving)
 
-    async def _read(self, job_id: str, after: int) -> AsyncGenerator[Line, None]:
+    async def _read(self, job_id: str, after: int, leaving: Callable[[], bool]) -> AsyncGenerator[Line, None]:
         while True:
             # Each before the next: what changes after the look rings, and what ended has all its events.
             rung = self._bell.expect(job_id)
@@ -122,7 +128,7 @@ class EventRows:
                 after = seq
             if rows:
                 continue
-            if not lives:
+            if not lives or leaving():
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):

@@ -4,16 +4,20 @@ Several servers do not use all of it: docs/cluster.md says which methods take fo
 and what `Claims` does instead.
 """
 
+import asyncio
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
-from backend.shared.database import EVENTS, QUEUE, Database
+from backend.shared.database import ADDING, EVENTS, QUEUE, Database
 from backend.store import COLUMNS, JobRecord, Outcome, Status
 
+_T = TypeVar("_T")
+_ALONE = 2
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM jobs "  # noqa: S608 - our own names
 _INSERT = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) "  # noqa: S608
-    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 1))}) "
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}, data_bytes) "  # noqa: S608
+    f"VALUES ({', '.join(f'${number}' for number in range(1, len(COLUMNS) + 2))}) "
     "ON CONFLICT (owner, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id"
 )
 _BY_KEY = f"{SELECT}WHERE owner = $1 AND idempotency_key = $2 AND (expires_at IS NULL OR expires_at > $3)"
@@ -24,31 +28,54 @@ class PostgresStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._alone = asyncio.Semaphore(_ALONE)
 
     async def add(self, record: JobRecord) -> JobRecord:
-        values = [getattr(record, name) for name in COLUMNS]
+        return await self._database.call(lambda c: _insert(c, record, 0))
 
-        async def insert(connection: Any) -> JobRecord:
-            while True:
-                if record.idempotency_key is not None:
-                    # An expired job has left its key. Its row stays until its files are swept: they go by it.
-                    await connection.execute(
-                        "UPDATE jobs SET idempotency_key = NULL "
-                        "WHERE owner = $1 AND idempotency_key = $2 AND expires_at <= $3",
-                        record.owner,
-                        record.idempotency_key,
-                        time.time(),
-                    )
-                # Waits for another server that is adding the same key, until that has committed.
-                if await connection.fetchval(_INSERT, *values) is not None:
-                    await notify(connection, QUEUE, "")
-                    return record
-                held = await _by_key(connection, record.owner, record.idempotency_key)
-                if held is not None:
-                    return held
-                # It ended or expired between the two.
+    async def add_within(self, record: JobRecord, data_bytes: int, most_waiting: int) -> JobRecord | None:
+        """As `add`, while fewer than `most_waiting` jobs wait on all servers together; None where there is no
+        place.
+
+        Args:
+            data_bytes: what its photo takes.
+        """
+
+        async def insert(connection: Any) -> JobRecord | None:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", ADDING)
+            waiting = await connection.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'")
+            if waiting < most_waiting:
+                return await _insert(connection, record, data_bytes)
+            if record.idempotency_key is None:
+                return None
+            return await _by_key(connection, record.owner, record.idempotency_key)
 
         return await self._database.call(insert)
+
+    async def weigh(self, job_id: str, data_bytes: int) -> None:
+        """Note what a job's files take now."""
+        change = "UPDATE jobs SET data_bytes = $2 WHERE id = $1"
+        await self._database.call(lambda c: c.execute(change, job_id, data_bytes))
+
+    async def claim_of(self, job_id: str) -> int | None:
+        """Under which claim it ended; None where there is no such job."""
+        number: int | None = await self._database.call(
+            lambda c: c.fetchval("SELECT claim FROM jobs WHERE id = $1", job_id)
+        )
+        return number
+
+    async def alone(self, job_id: str, action: Callable[[Any], Awaitable[_T]]) -> _T:
+        """Run `action` while no other server does something else with the job's files by this."""
+
+        async def locked(connection: Any) -> _T:
+            # Files may be far away; while they are written, this connection says nothing.
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", job_id)
+            return await action(connection)
+
+        # A store of files may be slow: it is not to keep all connections.
+        async with self._alone:
+            return await self._database.call(locked)
 
     async def get(self, job_id: str) -> JobRecord | None:
         query = f"{SELECT}WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2)"
@@ -83,6 +110,8 @@ class PostgresStore:
             ended = await note_end(connection, job_id, outcome)
             if ended:
                 await notify(connection, EVENTS, job_id)
+                await notify(connection, QUEUE, "")
+                await notify(connection, QUEUE, job_id)
             return ended
 
         return await self._database.call(end)
@@ -90,11 +119,7 @@ class PostgresStore:
     async def remove(self, job_id: str) -> None:
         """Its events go with it."""
 
-        async def delete(connection: Any) -> None:
-            await connection.execute("DELETE FROM jobs WHERE id = $1", job_id)
-            await notify(connection, EVENTS, job_id)
-
-        await self._database.call(delete)
+        await self._database.call(lambda c: drop_row(c, job_id))
 
     async def expired(self, now: float) -> list[str]:
         rows = await self._fetch("SELECT id FROM jobs WHERE expires_at <= $1 ORDER BY expires_at", now)
@@ -120,6 +145,44 @@ class PostgresStore:
 
     async def _fetch(self, query: str, *values: Any) -> list[Any]:
         return await self._database.call(lambda c: c.fetch(query, *values))
+
+
+async def _insert(connection: Any, record: JobRecord, data_bytes: int) -> JobRecord:
+    """Keep a new job; answers the one that has its owner's idempotency key already, if any."""
+    values = [getattr(record, name) for name in COLUMNS]
+    while True:
+        if record.idempotency_key is not None:
+            # An expired job has left its key. Its row stays until its files are swept: they go by it.
+            await connection.execute(
+                "UPDATE jobs SET idempotency_key = NULL "
+                "WHERE owner = $1 AND idempotency_key = $2 AND expires_at <= $3",
+                record.owner,
+                record.idempotency_key,
+                time.time(),
+            )
+        # Waits for another server that is adding the same key, until that has committed.
+        if await connection.fetchval(_INSERT, *values, data_bytes) is not None:
+            await notify(connection, QUEUE, "")
+            return record
+        held = await _by_key(connection, record.owner, record.idempotency_key)
+        if held is not None:
+            return held
+        # It ended or expired between the two.
+
+
+async def drop_row(connection: Any, job_id: str) -> None:
+    """Forget a job and its events, inside a transaction."""
+    await connection.execute("DELETE FROM jobs WHERE id = $1", job_id)
+    await notify(connection, EVENTS, job_id)
+    await notify(connection, QUEUE, job_id)
+
+
+async def is_done(connection: Any, job_id: str) -> bool:
+    """Whether it has a result, inside a transaction."""
+    done: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND status = 'done')", job_id
+    )
+    return done
 
 
 async def note_end(connection: Any, job_id: str, outcome: Outcome, claim: int | None = None) -> bool:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import httpx_sse
 import pytest
 
 from tests.cgroup import MemoryCgroup
+from tests.postgres import running_postgres
+from tests.s3 import running_s3
 
 ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"listens on (http://[^\s,\"]+)")
@@ -127,6 +130,19 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **engine, "PYTHONPATH": str(ROOT), **settings}
 
 
+@cache
+def _store(data_dir: Path) -> Mapping[str, str]:
+    """Where a server keeps its jobs. TEST_STORE=shared: in a real PostgreSQL, and in DATA_DIR as in a folder
+    that others could use; TEST_STORE=s3: its files in an S3-compatible server."""
+    store = os.environ.get("TEST_STORE", "")
+    if not store:
+        return {}
+    database = {"DATABASE_URL": running_postgres().new_database()}
+    if store == "s3":
+        return {**database, **running_s3().environment, "DATA_URL": running_s3().new_folder()}
+    return {**database, "DATA_URL": data_dir.as_uri()}
+
+
 def start(
     folder: Path,
     settings: Mapping[str, str],
@@ -142,7 +158,7 @@ def start(
     _leave_a_photo(folder / "data" / "jobs" / LEFT_BY_A_KILLED_SERVER / "inputs")
     module = ["-c", f"{prelude}\n{_MAIN}"] if prelude else ["-m", "backend"]
     command = [sys.executable, *module, "--port", "0", *arguments]
-    known = environment({"DATA_DIR": str(folder / "data"), **settings})
+    known = environment({"DATA_DIR": str(folder / "data"), **_store(folder / "data"), **settings})
     if prelude and known["ENGINE"] == "ray":
         # Ray's workers are processes that nobody of ours starts: the interpreter itself reads this one first.
         (folder / "sitecustomize.py").write_text(_ONLY_IN_WORKERS.format(prelude))

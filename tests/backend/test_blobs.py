@@ -23,7 +23,7 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
         # No real use: it keeps the s3 run honest, by an implementation that shares nothing with it.
         kept = FsspecBlobs("memory://blobs")
         yield kept
-        for folder in kept.folders():
+        for folder in kept.folders(""):
             kept.erase(folder)
     else:
         server: S3 = request.getfixturevalue("s3")
@@ -100,25 +100,25 @@ def test_only_what_is_meant_is_erased(blobs: Blobs) -> None:
     for name in ("job/inputs/photo", "job/outputs/result.json", "job2/outputs/result.json"):
         blobs.put(name, name.encode())
     blobs.drop("job/inputs/photo")
-    assert sorted(blobs.folders()) == ["job", "job2"]
+    assert sorted(blobs.folders("")) == ["job", "job2"]
     blobs.erase("job")
-    assert blobs.folders() == ["job2"]
+    assert blobs.folders("") == ["job2"]
     assert _read(blobs, "job2/outputs/result.json") == b"job2/outputs/result.json"
 
 
 def test_nothing_is_there_at_first(blobs: Blobs) -> None:
-    assert blobs.folders() == []
+    assert blobs.folders("") == []
 
 
 def test_two_servers_see_what_the_other_one_did(s3: S3) -> None:
     url = s3.new_folder()
     a, b = open_blobs(url), open_blobs(url)
-    assert b.folders() == []
+    assert b.folders("") == []
     a.put("job/result", b"{}")
-    assert b.folders() == ["job"]
+    assert b.folders("") == ["job"]
     assert _read(b, "job/result") == b"{}"
     b.erase("job")
-    assert a.folders() == []
+    assert a.folders("") == []
 
 
 def test_a_server_that_refuses_is_an_error_with_a_status(s3: S3) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from backend import endings, event_log, jobs
+from backend import endings, event_log, jobs, relay
 from backend.data_dir import DataDir
 from backend.errors import (
     IdempotencyKeyReused,
@@ -82,7 +82,7 @@ class House:
         return await self.jobs.submit(replace(record, **fields))
 
     async def events(self, job_id: str, after: int = 0) -> list[dict[str, Any]]:
-        return [json.loads(line.json) async for line in self.jobs.follow(job_id, after)]
+        return [json.loads(line.json) async for line in await self.jobs.follow(job_id, after)]
 
     async def until(self, job_id: str, status: str) -> JobRecord:
         async with asyncio.timeout(20):
@@ -91,7 +91,7 @@ class House:
         return record
 
     async def until_an_event_is_kept(self, job_id: str) -> None:
-        lines = self.jobs.follow(job_id, 0)
+        lines = await self.jobs.follow(job_id, 0)
         await anext(lines)
         await lines.aclose()
 
@@ -156,7 +156,7 @@ def test_a_reader_that_leaves_changes_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         async with _house(tmp_path, held=True) as house:
             job = await house.post()
-            lines = house.jobs.follow(job.id, 0)
+            lines = await house.jobs.follow(job.id, 0)
             await anext(lines)
             await lines.aclose()
             house.engine.go()
@@ -389,7 +389,7 @@ def test_a_killed_process_leaves_jobs_that_the_next_one_finishes(tmp_path: Path)
         killed.engine.go(2)
         async with asyncio.timeout(10):
             seen = []
-            async for line in killed.jobs.follow(running.id, 0):
+            async for line in await killed.jobs.follow(running.id, 0):
                 seen.append(json.loads(line.json))
                 if seen[-1]["step"] == "detection":
                     break
@@ -778,7 +778,7 @@ def test_a_retry_is_told_with_progress_that_does_not_fall(tmp_path: Path) -> Non
 
 
 def test_a_stuck_analysis_fails_at_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_STUCK_S", 0.05)
+    monkeypatch.setattr(relay, "_STUCK_S", 0.05)
 
     async def test() -> None:
         async with _house(tmp_path, held=True, job_timeout_s=1.0) as house:

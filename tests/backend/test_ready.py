@@ -24,9 +24,9 @@ pipeline.analyze = analyze
 """
 _STUCK = """
 import threading
-import backend.jobs
+import backend.relay
 from holdcheck import pipeline
-backend.jobs._STUCK_S = 0.2
+backend.relay._STUCK_S = 0.2
 pipeline.analyze = lambda *_, **__: iter(threading.Event().wait, None)  # as in a decoder that does not return
 """
 

@@ -1,0 +1,89 @@
+"""What nobody asks for, where several servers share the jobs: let go of what has expired, tidy what is left.
+
+Every server does all of it: what is erased twice does no harm, and whichever dies, another one goes on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from backend.errors import Unavailable
+from backend.shared.files import SharedFiles
+from backend.shared.store import PostgresStore, drop_row
+
+log = logging.getLogger(__name__)
+
+_SWEEP_EVERY_S = 30.0
+_TIDY_EVERY_S = 600.0
+"""Longer than a photo takes from its place in the store to its row."""
+
+
+class SharedHousekeeping:
+    """Keeps the database and the files in step.
+
+    Args:
+        ttl_s: how long a job is kept after its end, seconds.
+    """
+
+    def __init__(self, ttl_s: float, store: PostgresStore, files: SharedFiles) -> None:
+        self._sweep_every_s = min(ttl_s, _SWEEP_EVERY_S)
+        self._store = store
+        self._files = files
+        self._unknown: set[str] = set()
+        """Of which there were files and no row at the last tidying: perhaps a photo on its way to its row."""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Sweep and tidy from now on."""
+        self._tasks = [
+            asyncio.create_task(self._keep(self.sweep, self._sweep_every_s)),
+            asyncio.create_task(self._keep(self.tidy, _TIDY_EVERY_S)),
+        ]
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def sweep(self) -> None:
+        """Delete what has expired."""
+        for job_id in await self._store.expired(time.time()):
+            try:
+                await self._expire(job_id)
+            except Unavailable:
+                continue  # the store has said so; the row leads to the next try
+            except Exception as error:
+                log.error("an expired job could not be deleted: %s", error, extra={"job_id": job_id})
+
+    async def tidy(self) -> None:
+        """Finish what a dead server had no time for: half uploads, cancellations, photos of ended jobs."""
+        found = await asyncio.to_thread(self._files.job_ids)
+        statuses = await self._store.statuses()
+        for job_id in found:
+            status = statuses.get(job_id)
+            if status == "cancelled" or (status is None and job_id in self._unknown):
+                await asyncio.to_thread(self._files.erase, job_id)
+            elif status in ("done", "failed"):
+                await asyncio.to_thread(self._files.drop_photo, job_id)
+        self._unknown = {job_id for job_id in found if job_id not in statuses}
+
+    async def _expire(self, job_id: str) -> None:
+        claim = await self._store.claim_of(job_id)
+
+        async def forget(connection: Any) -> None:
+            await asyncio.to_thread(self._files.expire, job_id, claim)
+            await drop_row(connection, job_id)
+
+        await self._store.alone(job_id, forget)
+
+    async def _keep(self, work: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            try:
+                await work()
+            except Unavailable:
+                pass  # the store has said so
+            except Exception:
+                # Photos' results must go at their time: the next time may do better.
+                log.exception("expired jobs could not be looked for")
+            await asyncio.sleep(every_s)
