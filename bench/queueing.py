@@ -33,7 +33,7 @@ class Plant:
     services: int = 1
     """Processes that receive photos and tell events; they share the replicas."""
     max_queue: float = 8
-    """Photos that may wait in each service."""
+    """Photos that may wait, in all services together."""
     ingress_s: float = 0.0
     """Processor time of a service for one photo: it has one core."""
     database_s: float = 0.0
@@ -48,7 +48,7 @@ class Plant:
     @property
     def places(self) -> float:
         """Photos that may be inside at once."""
-        return self.replicas + self.services * self.max_queue
+        return self.replicas + self.max_queue
 
 
 @dataclass(slots=True)

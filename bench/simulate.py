@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,16 @@ from bench.queueing import Outcome, Plant, Seconds, evening, poisson, simulate
 _COUNTS = (1, 10, 100, 1000)
 _WARM_UP = 0.1
 """The part of a steady run's waits that is left out, because the cluster began empty."""
+_MOST_QUEUED = 1000
+"""MAX_QUEUE takes no more."""
 _INGRESS_LOAD = 0.6
 """So busy a service may be on average: it also answers who only asks."""
+_LOOKS_PER_S, _WEIGH_S = 20, 5
+"""How often a service looks at the queue, at most, and adds up the jobs' bytes (backend/shared/board.py)."""
+_CHANGES = 3
+"""Of the queue for each photo: added, claimed, ended."""
+_KEPT_S = 3600
+"""JOB_TTL_S: so long a job is kept."""
 _HEADS = 2
 """Machines of a cluster that analyse nothing: Ray's head; database and files."""
 
@@ -40,6 +48,10 @@ class Measured:
     events: float
     photo_bytes: float
     scale_up_s: float
+    look_s: float
+    """Of the database, for a service's look at the queue."""
+    weigh_s: float
+    """Of the database, for each job that is kept, whenever a service adds up their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +63,21 @@ class Assumed:
     machine_start_s: float
     mean_life_s: float
     tries: int
-    max_queue: int
+    queue_each: int
 
 
-def read_measured(report: Mapping[str, Any], events_per_s: float) -> Measured:
+def read_measured(report: Mapping[str, Any], database: Mapping[str, float]) -> Measured:
     """From the reports of bench.scaling and bench.notices: the run with one replica."""
     (run,) = (run for run in report["runs"] if (run["engine"], run["replicas"]) == ("ray", 1))
     return Measured(
         np.array(run["service_s"]) + run["hand_over_s"],
         run["service_cpu_s"],
-        run["events"] / events_per_s,
+        run["events"] / database["events_per_s"],
         run["events"],
         run["photo_bytes"],
         report["scale_up_s"],
+        database["look_s"],
+        database["weigh_s_per_job"],
     )
 
 
@@ -74,7 +88,7 @@ def plant(replicas: int, load: float, measured: Measured, assumed: Assumed) -> P
         replicas,
         measured.service_s,
         services=max(1, math.ceil(rate * measured.ingress_s / _INGRESS_LOAD)),
-        max_queue=assumed.max_queue,
+        max_queue=min(_MOST_QUEUED, assumed.queue_each * replicas),
         ingress_s=measured.ingress_s,
         start_s=measured.scale_up_s,
         mean_life_s=assumed.mean_life_s,
@@ -101,15 +115,17 @@ def cost(outcome: Outcome, plant: Plant, assumed: Assumed) -> float:
     return 1000 * machine_s / 3600 * assumed.price / outcome.done
 
 
-def needs(replicas: int, load: float, measured: Measured) -> str:
+def needs(replicas: int, load: float, measured: Measured, services: int) -> str:
     """A row: what a second of that load takes of everything but the replicas."""
     photos = load * replicas / float(np.mean(measured.service_s))
+    looks = services * min(_LOOKS_PER_S, _CHANGES * photos) * measured.look_s
+    weighing = services * photos * _KEPT_S * measured.weigh_s / _WEIGH_S
     # Once from the phone, once into the store of files, once out of it, once to the replica.
     megabits = 4 * 8 * photos * measured.photo_bytes / 1e6
-    cores, events = photos * measured.ingress_s, photos * measured.events
-    database = 100 * photos * measured.database_s
     return (
-        f"| {replicas:,} | {photos:.1f} | {cores:.2f} | {events:,.0f} | {database:.0f}% | {megabits:,.0f} |"
+        f"| {replicas:,} | {photos:.1f} | {services} | {photos * measured.ingress_s:.1f} "
+        f"| {photos * measured.events:,.0f} | {100 * photos * measured.database_s:.0f}% "
+        f"| {looks:.2f} | {weighing:.2f} | {megabits:,.0f} |"
     )
 
 
@@ -190,7 +206,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--machine-start", type=float, default=60, help="until a new one is there, s (60)")
     parser.add_argument("--life", type=float, default=100, help="mean hours of work of a replica (100)")
     parser.add_argument("--tries", type=int, default=5, help="so often a phone asks (5)")
-    parser.add_argument("--max-queue", type=int, default=8, help="MAX_QUEUE of each service (8)")
+    parser.add_argument("--queue", type=int, default=8, help="MAX_QUEUE, for each replica; 1,000 at most (8)")
     parser.add_argument(
         "--photos", type=int, default=200_000, help="of a run with Poisson arrivals (200,000)"
     )
@@ -201,8 +217,8 @@ def _parsed() -> argparse.Namespace:
 def main() -> None:
     arguments = _parsed()
     began = time.perf_counter()
-    report, events_per_s = (_read(path) for path in (scaling.OUTPUT, notices.OUTPUT))
-    measured = read_measured(report, events_per_s["events_per_s"])
+    report, database = (_read(path) for path in (scaling.OUTPUT, notices.OUTPUT))
+    measured = read_measured(report, database)
     life_s = 3600 * arguments.life
     assumed = Assumed(
         arguments.price,
@@ -224,19 +240,18 @@ def main() -> None:
         _print_steady(load, measured, assumed, arguments.photos, arguments.seed)
     _print_evening(arguments.peak, measured, assumed, arguments.seed)
     _print_bounds(arguments.load[0], measured, assumed, arguments.photos, arguments.seed)
-    _print_needs(arguments.load, measured)
+    for load in arguments.load:
+        _print_needs(load, measured, assumed)
     print(f"\n{time.perf_counter() - began:.0f} s", file=sys.stderr)
 
 
-def _print_needs(loads: Sequence[float], measured: Measured) -> None:
-    for load in loads:
-        print(f"\nWhat {100 * load:.0f}% takes beside the replicas, each second")
-        print(
-            "\n| replicas | photos | services' cores | events | of the database | Mbit |\n| ---: |"
-            + " ---: |" * 5
-        )
-        for count in _COUNTS:
-            print(needs(count, load, measured))
+def _print_needs(load: float, measured: Measured, assumed: Assumed) -> None:
+    print(f"\nWhat {100 * load:.0f}% takes each second, beside the replicas\n")
+    print("| replicas | photos | services | their cores | events | of what one database takes", end=" ")
+    print("| its cores for looks | for the jobs' bytes | Mbit |\n| ---: |" + " ---: |" * 8)
+    for count in _COUNTS:
+        services = plant(count, load, measured, assumed).services
+        print(needs(count, load, measured, services))
 
 
 def _read(path: Path) -> Any:

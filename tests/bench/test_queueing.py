@@ -28,7 +28,7 @@ def _exponential(count: int = 200_000) -> Seconds:
     return np.random.default_rng(5).exponential(_MEAN_S, count)
 
 
-def _steady(plant: Plant, load: float, photos: int = 300_000) -> Outcome:
+def _steady(plant: Plant, load: float, photos: int = 200_000) -> Outcome:
     rate = load * plant.replicas / float(np.mean(plant.service_s))
     return simulate(plant, poisson(rate, photos, seed=3), seed=4)
 
@@ -66,7 +66,7 @@ def test_who_is_refused_comes_back_and_is_taken() -> None:
 
 
 def test_more_photos_than_places_are_never_inside() -> None:
-    outcome = _steady(Plant(2, np.array([_MEAN_S]), services=3, max_queue=4), 5.0)
+    outcome = _steady(Plant(2, np.array([_MEAN_S]), services=3, max_queue=12), 5.0)
     # Twelve wait ahead of the last one at most, and two replicas take turns.
     assert 5 * _MEAN_S < max(outcome.waits_s) <= 6 * _MEAN_S + 1e-6
 
