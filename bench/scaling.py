@@ -259,6 +259,8 @@ def _run(
     # One that lies half inside counts half: whole ones would make short runs jump.
     done = sum(visit.within(begin, end) / (visit.ended - visit.began) for visit in inside)
     busy_s = sum(visit.within(begin, end) for visit in inside)
+    # Of those that only reach into it the long ones would be too many.
+    ended = [visit for visit in visits if begin <= visit.ended <= end]
     seconds, workers = end - begin, max(1, replicas)
 
     def for_one_photo(group: str) -> float:
@@ -272,8 +274,8 @@ def _run(
         replicas=workers,
         seconds=seconds,
         photos_per_min=60 * done / seconds,
-        service_s=[visit.ended - visit.began for visit in inside],
-        analysis_s=[visit.analysis_s for visit in inside],
+        service_s=[visit.ended - visit.began for visit in ended],
+        analysis_s=[visit.analysis_s for visit in ended],
         hand_over_s=max(0.0, workers * seconds - busy_s) / done,
         cpu={group: used / (seconds * _cores()) for group, used in cpu.items()},
         analysis_cpu_s=cpu[ANALYSIS] / done,
@@ -282,7 +284,7 @@ def _run(
         resting_cores=sum(at_rest.get(group, 0.0) for group in (SERVICE, RAY, ANALYSIS)) / _IDLE_S,
         ready_s=ready_s,
         photo_bytes=statistics.fmean(len(photo.body) for photo in photos),
-        events=statistics.fmean(visit.events for visit in inside),
+        events=statistics.fmean(visit.events for visit in ended),
     )
 
 

@@ -108,10 +108,13 @@ def peak(plant: Plant, load: float, seed: int) -> Outcome:
 
 
 def cost(outcome: Outcome, plant: Plant, assumed: Assumed) -> float:
-    """Of 1,000 photos, in the unit of the price: cores for replicas and services, and the heads."""
-    core_s = outcome.provided_s + plant.services * outcome.seconds
-    heads = _HEADS if plant.replicas > 1 else 0
-    machine_s = core_s / assumed.cores + heads * outcome.seconds
+    """Of 1,000 photos, in the unit of the price: cores for replicas and services, and the heads.
+
+    One replica is the embedded engine: one core does all.
+    """
+    machine_s = outcome.provided_s / assumed.cores
+    if plant.replicas > 1:
+        machine_s += (plant.services / assumed.cores + _HEADS) * outcome.seconds
     return 1000 * machine_s / 3600 * assumed.price / outcome.done
 
 
@@ -226,7 +229,7 @@ def main() -> None:
         arguments.machine_start,
         life_s,
         arguments.tries,
-        arguments.max_queue,
+        arguments.queue,
     )
     print(
         f"measured: a photo takes {np.mean(measured.service_s):.2f} s of a replica (5 to 95%: "
