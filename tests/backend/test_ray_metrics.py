@@ -1,14 +1,19 @@
 """One dashboard for both engines: with ENGINE=ray, /metrics has the embedded one's series and meanings."""
 
+import re
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.util import find_spec
 
+import httpx
+import psutil  # type: ignore[import-untyped]
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.backend.conftest import StartServer
-from tests.backend.server import Server, start
+from tests.backend.server import ROOT, Server, start
 
 pytestmark = pytest.mark.skipif(
     find_spec("ray") is None,
@@ -81,3 +86,28 @@ def test_both_engines_have_the_same_series_and_they_say_the_same(
     # The second and third photo waited for the first.
     assert _total(ray, "holdcheck_queue_wait_seconds_sum") > 0
     assert _total(ray, "holdcheck_photo_pixels_sum") == _total(here, "holdcheck_photo_pixels_sum")
+
+
+def test_ray_tells_of_replicas_what_the_document_says(on_ray: Server) -> None:
+    document = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    promised = set(re.findall(r"^\| `(ray_\w+)` \|", document, re.MULTILINE))
+    assert len(promised) > 5
+    told: set[str] = set()
+    deadline = time.monotonic() + 60
+    while not promised <= told:  # each process sends its own every ten seconds
+        assert time.monotonic() < deadline, promised - told
+        time.sleep(0.5)
+        told = set(re.findall(r"^(ray_\w+)\{", _of_the_node(on_ray), re.MULTILINE))
+
+
+def _of_the_node(server: Server) -> str:
+    """What the node's agent exports: it listens on several ports, and which is which nobody says."""
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    for agent in (process for process in family if "DashboardAgent" in " ".join(process.cmdline())):
+        for connection in agent.net_connections("tcp"):
+            with suppress(httpx.HTTPError):
+                if connection.status == psutil.CONN_LISTEN:
+                    answer = httpx.get(f"http://127.0.0.1:{connection.laddr.port}/metrics", timeout=5)
+                    if "ray_node_mem_used" in answer.text:
+                        return answer.text
+    return ""
