@@ -102,6 +102,14 @@ def test_replicas_come_with_the_load_and_go_after_it() -> None:
     assert later.done + later.gave_up == later.asked
 
 
+def test_replicas_that_nobody_needs_go_after_ten_minutes() -> None:
+    crowd, then = np.linspace(0, 10, 200), np.arange(100.0, 10_000, 10)
+    plant = Plant(50, np.array([_MEAN_S]), max_queue=math.inf, min_replicas=1, start_s=5)
+    outcome = simulate(plant, np.concatenate([crowd, then]))
+    assert 50 * 600 < outcome.provided_s < 50 * 700 + 10_000
+    assert max(outcome.waits_s) < 20
+
+
 def test_an_evening_has_a_peak() -> None:
     moments = evening(10.0)
     counts, _ = np.histogram(moments, bins=8, range=(0, EVENING_S))
