@@ -64,6 +64,15 @@ def _total(series: Mapping[Series, float], name: str, **labels: str) -> float:
     )
 
 
+def _observations(series: Mapping[Series, float]) -> dict[Series, float]:
+    """How often each histogram observed something; not those of requests, for the start asks, too."""
+    return {
+        known: value
+        for known, value in series.items()
+        if known[0].endswith("_count") and not known[0].startswith("holdcheck_http")
+    }
+
+
 def test_both_engines_have_the_same_series_and_they_say_the_same(
     on_ray: Server, embedded: Server, wall: bytes
 ) -> None:
@@ -80,6 +89,7 @@ def test_both_engines_have_the_same_series_and_they_say_the_same(
         assert _total(series, "holdcheck_queue_length") == _total(series, "holdcheck_analyses_running") == 0
         assert _total(series, "holdcheck_ready") == 1
         assert _total(series, "holdcheck_model_info", component="detector", is_dummy="true") == 1
+    assert _observations(ray) == _observations(here)
     # Stages are measured where they run, and told here.
     assert _total(ray, "holdcheck_stage_seconds_sum") == pytest.approx(stages_s, abs=0.01)
     assert _total(ray, "holdcheck_analysis_seconds_sum") > stages_s
