@@ -1,6 +1,6 @@
 """The simulated cluster: photos that arrive, wait and are analysed, event by event.
 
-Our own, of a heap and a deque: a thousand replicas are millions of photos in an evening, and SimPy would run a
+Our own, of a heap and a deque: a thousand replicas are millions of photos in an evening. SimPy would run a
 generator for each of them, and half of what is here would still be ours.
 """
 
