@@ -191,7 +191,7 @@ def _standing(now: Standing) -> Iterator[Metric]:
     yield jobs
     yield _gauge("queue_length", "Analyses that wait", now.queue_length)
     yield _gauge("queue_limit", "So many may wait (MAX_QUEUE)", now.queue_limit)
-    yield _gauge("analyses_running", "1 while the worker is busy", now.running)
+    yield _gauge("analyses_running", "analyses that this server runs", now.running)
     yield _gauge("uploads", "Photos that are arriving", now.uploads)
     yield _gauge("data_bytes", "Bytes that jobs hold in DATA_DIR", now.data_bytes)
     yield _gauge("data_limit_bytes", "Bytes that they may hold (MAX_DATA_MB)", now.data_limit_bytes)
