@@ -102,7 +102,7 @@ async def _look(url: str) -> tuple[float, float]:
     await prepare(url)
     database, bell = Database(url), Bell(url, QUEUE)
     await database.call(lambda connection: connection.execute(_FILL, _KEPT, _QUEUED))
-    whole = [await _timed(Board(database, bell)) for _ in range(_LOOKS, lambda _: None)]
+    whole = [await _timed(Board(database, bell, lambda _: None)) for _ in range(_LOOKS)]
     board = Board(database, bell, lambda _: None)
     await board.look()
     queue = [await _timed(board) for _ in range(_LOOKS)]

@@ -18,6 +18,7 @@ import httpx
 import httpx_sse
 import pytest
 
+from backend.blobs import open_blobs
 from tests.cgroup import MemoryCgroup
 from tests.postgres import running_postgres
 from tests.s3 import running_s3
@@ -57,7 +58,8 @@ class Server:
     def photos(self) -> list[Path]:
         """Those on its disk, arriving ones included, but not the copies that a store's are analysed from."""
         arriving = self.data_dir.glob(f"spool/{'?' * len(LEFT_BY_A_KILLED_SERVER)}/photo")
-        return [*self.data_dir.glob("jobs/*/inputs/*"), *arriving]
+        stored = _in_s3(self.data_dir) if os.environ.get("TEST_STORE") == "s3" else []
+        return [*self.data_dir.glob("jobs/*/inputs/*"), *arriving, *stored]
 
     def wait_until_photos_are_gone(self, within_s: float = 60) -> None:
         deadline = time.monotonic() + within_s
@@ -147,8 +149,15 @@ def _store(data_dir: Path) -> Mapping[str, str]:
         return {}
     database = {"DATABASE_URL": running_postgres().new_database()}
     if store == "s3":
+        os.environ.update(running_s3().environment)
         return {**database, **running_s3().environment, "DATA_URL": running_s3().new_folder()}
     return {**database, "DATA_URL": data_dir.as_uri()}
+
+
+def _in_s3(data_dir: Path) -> list[Path]:
+    """Photos that a server has in its store of files."""
+    blobs = open_blobs(_store(data_dir)["DATA_URL"])
+    return [Path(job_id) for job_id in blobs.folders("jobs") if blobs.total(f"jobs/{job_id}/inputs")]
 
 
 def start(

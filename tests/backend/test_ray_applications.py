@@ -17,7 +17,10 @@ from tests.backend.server import ROOT, environment, start
 pytestmark = pytest.mark.filterwarnings("default")
 
 _CONTRACT = ("test_stream.py", "test_analyze.py", "test_queue.py")
-_IN_A_NODES_LOG = "tests/backend/test_stream.py::test_a_second_analysis_loads_no_model"
+_OF_ONE_MACHINE = (
+    "tests/backend/test_stream.py::test_a_second_analysis_loads_no_model",  # a line in a node's log
+    "tests/backend/test_queue.py::test_a_waiting_photo_lies_on_disk_for_its_owner_only",
+)
 _END_S = 10
 """Docker and the unit file kill after it."""
 _SOON_FEWER = "import backend.analyzer; backend.analyzer._FEWER_AFTER_S = 2"
@@ -32,9 +35,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def test_the_contract_of_the_embedded_engine_holds_on_two_nodes(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server's own tests, unchanged, each server an application on this cluster."""
+    """The server's own tests, unchanged: each server an application on this cluster, its jobs in a real
+    PostgreSQL, its files in an S3-compatible server."""
     files = [f"tests/backend/{name}" for name in _CONTRACT]
     ray = {"TEST_ENGINE": "ray", "TEST_RAY_ADDRESS": house.cluster.address, "PYTHONPATH": str(ROOT)}
+    ray["TEST_STORE"] = "s3"
     done = subprocess.run(
         [
             sys.executable,
@@ -43,8 +48,7 @@ def test_the_contract_of_the_embedded_engine_holds_on_two_nodes(
             "-q",
             "-p",
             "no:cacheprovider",
-            "--deselect",
-            _IN_A_NODES_LOG,
+            *(part for test in _OF_ONE_MACHINE for part in ("--deselect", test)),
             *files,
         ],
         cwd=ROOT,
