@@ -51,6 +51,8 @@ _ATTEMPTS = 2
 """A job that two replicas died of is not tried again: it may be what killed them."""
 _LEAST_OBJECT_STORE = 80 * 2**20
 """Ray starts with no less, bytes."""
+_PATIENCE_S = 20.0
+"""A replica has usually loaded its models by then."""
 _CLUSTER_LOOK_S = 1.0
 """So often it looks whether there is a cluster yet, or its application. Ray itself would wait unstoppably."""
 _LEAVE_S = 2.0
@@ -80,7 +82,7 @@ class RayEngine:
         _take_signals_back()
         await self._step(self._deploy)
         handle = await self._found()
-        standing: analyzer.Standing = await handle.describe.remote()
+        standing = await self._described(handle)
         self._handle = handle.options(stream=True)
         self.models, self.room_mb = standing.models, standing.room_mb
 
@@ -147,6 +149,26 @@ class RayEngine:
             if handle is not None:
                 return handle
             await asyncio.sleep(_CLUSTER_LOOK_S)
+
+    async def _described(self, handle: DeploymentHandle) -> analyzer.Standing:
+        """What the first replica says of itself. Until there is one, the log says what Ray says."""
+
+        async def ask() -> analyzer.Standing:
+            standing: analyzer.Standing = await handle.describe.remote()
+            return standing
+
+        asking = asyncio.create_task(ask())
+        try:
+            while not (await asyncio.wait([asking], timeout=_PATIENCE_S))[0]:
+                log.warning("no replica is there yet: %s", await asyncio.to_thread(self._deployment_message))
+            return asking.result()
+        finally:
+            asking.cancel()
+
+    def _deployment_message(self) -> str:
+        application = serve.status().applications[self._settings.ray_application]
+        messages = (each.message for each in application.deployments.values())
+        return " ".join(filter(None, messages)) or application.status
 
     def _find(self) -> DeploymentHandle | None:
         """The application's handle; None while somebody else deploys it."""

@@ -34,6 +34,7 @@ from tests.s3 import running_s3
 
 _SERVICES = 2
 _SPREAD_S = 4.0
+_LAST_LINES = 20
 _REST_S = 3.0
 """After the last answer, for photos that go with it."""
 _WEIGHTS = {"replica": 6, "node": 2, "service": 2}
@@ -160,7 +161,9 @@ def _run(kills: int, rng: random.Random, victims: Victims) -> tuple[Report, Coun
     judge(report, [job for client in clients for job in client.jobs], victims.kept())
     report.expect(max(victims.results(), default=0) <= 1, f"results of a job: {victims.results()}")
     for service in victims.services:
-        report.expect(service.stop() == 0, "a service did not end with status 0")
+        status = service.stop()
+        last = service.log.read_text(encoding="utf-8").splitlines()[-_LAST_LINES:]
+        report.expect(status == 0, "\n".join((f"a service ended with status {status}", *last)))
     return report, killed
 
 
