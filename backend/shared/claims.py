@@ -5,7 +5,7 @@ once there is a later one: a server that was only slow, and comes back, changes 
 by the database's clock alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -48,8 +48,10 @@ _CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
 _ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
 """A row is locked for a millisecond while an event is written. Longer: its server is frozen, or far away."""
 _RENEW = """
-UPDATE jobs SET lease_until = clock_timestamp() + $2
-WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
+UPDATE jobs SET lease_until = clock_timestamp() + $3
+FROM unnest($1::text[], $2::bigint[]) AS held (id, claim)
+WHERE jobs.id = held.id AND jobs.claim = held.claim AND jobs.status = 'running'
+RETURNING jobs.id, jobs.claim
 """
 _EXCUSE = "UPDATE jobs SET attempts = $3 WHERE id = $1 AND claim = $2 AND status = 'running'"
 _RELEASE = """
@@ -88,12 +90,14 @@ class Claims:
         *record, number, abandoned, request_id = row
         return Claim(JobRecord(*record), number, abandoned, request_id)
 
-    async def renew(self) -> set[tuple[str, int]]:
-        """Hold on to all claims for another lease; answers those that are left, by job and number.
+    async def renew(self, held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Hold on to these claims, by job and number, for another lease; answers those that are left.
 
-        An analysis under another one is to be stopped: its job was cancelled, or is run elsewhere.
+        An analysis under another one is to be stopped: its job was cancelled, or is run elsewhere. A claim of
+        which nobody here knows, because the answer to it got lost, is left to run out.
         """
-        rows = await self._database.call(lambda c: c.fetch(_RENEW, self._holder, self._lease))
+        ids, numbers = [job_id for job_id, _ in held], [number for _, number in held]
+        rows = await self._database.call(lambda c: c.fetch(_RENEW, ids, numbers, self._lease))
         return {(row[0], row[1]) for row in rows}
 
     async def holds(self, claim: Claim) -> bool:

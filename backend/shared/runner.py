@@ -311,7 +311,7 @@ class Runner:
             await asyncio.sleep(self._lease_s / _RENEWALS)
             held = list(self._runs.values())
             try:
-                left = await self._claims.renew()
+                left = await self._claims.renew([run.key for run in held])
             except Unavailable:
                 continue  # the database has said so; nobody else can claim anything meanwhile either
             for run in held:
