@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from backend.shared.database import CLAIMING, QUEUE, Database, TooLong
+from backend.shared.database import CLAIMING, EVENTS, QUEUE, Database, TooLong
 from backend.shared.store import notify
 from backend.store import COLUMNS, JobRecord
 
@@ -58,6 +58,7 @@ _RELEASE = """
 UPDATE jobs SET status = 'queued', attempts = $3, claimed_by = NULL, lease_until = NULL
 WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
 """
+_FORGET = "DELETE FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id"
 _HOLDS = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running')"
 
 
@@ -109,6 +110,19 @@ class Claims:
         """Do not count this attempt, whatever becomes of this server now: it is told to end."""
         values = (claim.record.id, claim.number, claim.record.attempts - 1)
         await self._database.call(lambda c: c.execute(_EXCUSE, *values))
+
+    async def forget(self, claim: Claim) -> bool:
+        """Remove the job with its events, unless another server has it, or has ended it."""
+        job_id = claim.record.id
+
+        async def remove(connection: Any) -> bool:
+            removed = await connection.fetchval(_FORGET, job_id, claim.number) is not None
+            if removed:
+                await notify(connection, EVENTS, job_id)
+                await notify(connection, QUEUE, "")
+            return removed
+
+        return await self._database.call(remove)
 
     async def release(self, claim: Claim) -> bool:
         """Give a job back unharmed, for any server to take: this attempt does not count."""

@@ -196,9 +196,9 @@ class Runner:
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
         except FileNotFoundError:
-            # Its owner deleted it, and the database did not hear of it.
+            # Its owner deleted it, and the database did not hear of it; or it was run elsewhere meanwhile.
             run.lost = True
-            await self._store.remove(record.id)
+            await self._claims.forget(run.claim)
         finally:
             losing.cancel()
         if last is None and not run.lost and not run.settling:

@@ -1,6 +1,7 @@
 """What several servers make of a database or a store of files that answers late, or not at all."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,36 @@ def test_a_claim_whose_answer_got_lost_runs_out(url: str, tmp_path: Path) -> Non
         assert done.attempts == 2
 
     _with_houses(test, House(url, tmp_path))
+
+
+def test_a_server_that_comes_late_for_the_photo_does_not_remove_what_another_has_done(
+    url: str, tmp_path: Path
+) -> None:
+    async def test(late: House, other: House) -> None:
+        go_on, fetch = threading.Event(), late.files.fetch_photo
+
+        def fetch_late(job_id: str, claim: int) -> Path:
+            go_on.wait(20)
+            return fetch(job_id, claim)
+
+        async def away(_: object) -> set[tuple[str, int]]:
+            raise AWAY
+
+        late.files.fetch_photo = fetch_late  # type: ignore[method-assign]
+        late.jobs._runner._claims.renew = away  # type: ignore[method-assign]
+        await late.open()
+        job = await late.post()
+        await late.until(job.id, "running")
+        await asyncio.sleep(LEASE_S)
+        await other.open()
+        await other.until(job.id, "done")
+        async with asyncio.timeout(20):
+            while (tmp_path / "blobs" / "jobs" / job.id / "inputs" / "photo").exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        go_on.set()
+        async with asyncio.timeout(20):
+            while late.jobs._runner._runs:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert (await other.jobs.find(job.id, "")).status == "done"
+
+    _with_houses(test, House(url, tmp_path), House(url, tmp_path))
