@@ -59,6 +59,7 @@ UPDATE jobs SET status = 'queued', attempts = $3, claimed_by = NULL, lease_until
 WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
 """
 _FORGET = "DELETE FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id"
+_ENDED = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status IN ('done', 'failed'))"
 _HOLDS = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running')"
 
 
@@ -104,6 +105,11 @@ class Claims:
     async def holds(self, claim: Claim) -> bool:
         """Whether it is still ours."""
         row: bool = await self._database.call(lambda c: c.fetchval(_HOLDS, claim.record.id, claim.number))
+        return row
+
+    async def ended(self, claim: Claim) -> bool:
+        """Whether the job has ended under it."""
+        row: bool = await self._database.call(lambda c: c.fetchval(_ENDED, claim.record.id, claim.number))
         return row
 
     async def excuse(self, claim: Claim) -> None:

@@ -281,9 +281,11 @@ class Runner:
             except Unavailable as error:
                 # The files' store does not take the result; the database may take a short line.
                 await self._end(run, refusal(error))
+                with suppress(Unavailable):
+                    await asyncio.to_thread(self._files.drop_outputs, *run.key)
         except ClaimLost:
             with suppress(Unavailable):
-                await asyncio.to_thread(self._files.drop_outputs, *run.key)
+                await self._clear_up(run)
         except Unavailable:
             log.error("an end could not be written: the job is run again", extra={"job_id": run.job_id})
         finally:
@@ -292,6 +294,17 @@ class Runner:
     async def _end(self, run: Run, last: Event) -> None:
         await run.feed.end(last, outcome_of(last, self._settings.job_ttl_s))
         self._watch.ended(run.claim.record, last)
+        await self._drop_photo(run)
+
+    async def _clear_up(self, run: Run) -> None:
+        """Delete what was made under a claim that is lost. Not where the job ended by it: then only the answer
+        that said so is lost."""
+        if await self._claims.ended(run.claim):
+            await self._drop_photo(run)
+        else:
+            await asyncio.to_thread(self._files.drop_outputs, *run.key)
+
+    async def _drop_photo(self, run: Run) -> None:
         await asyncio.to_thread(self._files.drop_photo, run.job_id)
         with suppress(Unavailable):
             await self._store.weigh(run.job_id, await asyncio.to_thread(self._files.size, run.job_id))

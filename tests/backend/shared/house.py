@@ -52,6 +52,6 @@ class House:
 
     async def until(self, job_id: str, status: str, within_s: float = 20) -> JobRecord:
         async with asyncio.timeout(within_s):
-            while (record := await self.jobs.find(job_id, "")).status != status:
+            while (record := await self.jobs.find(job_id, "")).status != status:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return record

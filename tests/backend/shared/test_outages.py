@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from backend.errors import StorageUnavailable
+from backend.event_log import Line
 from backend.shared import jobs
+from backend.store import Outcome
 from tests.backend.shared.house import House
 
 AWAY = StorageUnavailable("The server cannot store jobs now: try again later.", 60)
@@ -45,6 +47,12 @@ def _answer_gets_lost(action: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
         return answer
 
     return act
+
+
+async def _until_nothing_runs(house: House) -> None:
+    async with asyncio.timeout(20):
+        while house.jobs._runner._runs:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def test_a_claim_whose_answer_got_lost_runs_out(url: str, tmp_path: Path) -> None:
@@ -84,9 +92,51 @@ def test_a_server_that_comes_late_for_the_photo_does_not_remove_what_another_has
             while (tmp_path / "blobs" / "jobs" / job.id / "inputs" / "photo").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         go_on.set()
-        async with asyncio.timeout(20):
-            while late.jobs._runner._runs:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await _until_nothing_runs(late)
         assert (await other.jobs.find(job.id, "")).status == "done"
 
     _with_houses(test, House(url, tmp_path), House(url, tmp_path))
+
+
+def test_a_result_stays_where_the_answer_to_its_end_got_lost(url: str, tmp_path: Path) -> None:
+    async def test(house: House) -> None:
+        rows = house.jobs._runner._rows
+        end = rows.end
+
+        async def end_unheard(job_id: str, claim: int, outcome: Outcome, last: Line) -> bool:
+            ended = await end(job_id, claim, outcome, last)
+            if outcome.status == "done":
+                raise AWAY
+            return ended
+
+        rows.end = end_unheard  # type: ignore[method-assign]
+        await house.open()
+        job = await house.post()
+        done = await house.until(job.id, "done")
+        await _until_nothing_runs(house)
+        (await house.jobs.open_result(done)).close()
+        assert not (tmp_path / "blobs" / "jobs" / job.id / "inputs" / "photo").exists()
+
+    _with_houses(test, House(url, tmp_path))
+
+
+def test_a_result_of_which_the_database_does_not_hear_goes_when_its_job_fails(
+    url: str, tmp_path: Path
+) -> None:
+    async def test(house: House) -> None:
+        rows = house.jobs._runner._rows
+        end = rows.end
+
+        async def end_late(job_id: str, claim: int, outcome: Outcome, last: Line) -> bool:
+            if outcome.status == "done":
+                raise AWAY
+            return await end(job_id, claim, outcome, last)
+
+        rows.end = end_late  # type: ignore[method-assign]
+        await house.open()
+        job = await house.post()
+        await house.until(job.id, "failed")
+        await _until_nothing_runs(house)
+        assert not list((tmp_path / "blobs").rglob("result.json"))
+
+    _with_houses(test, House(url, tmp_path))
