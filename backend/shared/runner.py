@@ -62,6 +62,11 @@ class Run:
     def key(self) -> tuple[str, int]:
         return self.job_id, self.claim.number
 
+    @property
+    def name(self) -> str:
+        """This server may claim a job again while it still stops the run that it lost."""
+        return f"{self.job_id}-{self.claim.number}"
+
 
 class Runner:
     """One server's part in running jobs. All calls on the event loop.
@@ -161,7 +166,7 @@ class Runner:
         narrator = Narrator(record.id, record.language, record.created_at)
         run = Run(claim, SharedFeed(self._rows, claim, narrator, self._lease_s))
         self._runs[run.key] = run
-        self._pace.begin(record.id)
+        self._pace.begin(run.name)
         last: Event | None = None
         try:
             told = await self._rows.last(record.id)
@@ -176,7 +181,7 @@ class Runner:
             log.exception("a job could not be run", extra={"job_id": record.id})
             self._settle_soon(run, failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot()))
         finally:
-            self._pace.end(record.id, measured=last is not None and last.step == "complete")
+            self._pace.end(run.name, measured=last is not None and last.step == "complete")
             if not run.settling:
                 await self._part_with(run)
 
@@ -297,8 +302,8 @@ class Runner:
         await self._drop_photo(run)
 
     async def _clear_up(self, run: Run) -> None:
-        """Delete what was made under a claim that is lost. Not where the job ended by it: then only the answer
-        that said so is lost."""
+        """Delete what was made under a claim that is lost. Where the job ended by it, only the answer that said
+        so is lost, and the photo goes."""
         if await self._claims.ended(run.claim):
             await self._drop_photo(run)
         else:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +140,31 @@ def test_a_result_of_which_the_database_does_not_hear_goes_when_its_job_fails(
         assert not list((tmp_path / "blobs").rglob("result.json"))
 
     _with_houses(test, House(url, tmp_path))
+
+
+def test_a_server_that_claims_a_job_again_before_it_has_let_go_of_it_lives(url: str, tmp_path: Path) -> None:
+    async def test(house: House) -> None:
+        claims = house.jobs._runner._claims
+        renew = claims.renew
+        away = True
+
+        async def renew_late(held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+            if away:
+                raise AWAY
+            return await renew(held)
+
+        claims.renew = renew_late  # type: ignore[method-assign]
+        await house.open()
+        await house.post()
+        async with asyncio.timeout(20):
+            while len(house.jobs._runner._runs) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        away = False
+        house.engine.go()
+        await _until_nothing_runs(house)
+        await house.until((await house.post()).id, "done")
+        assert not any(consumer.done() for consumer in house.jobs._runner._consumers)
+
+    house = House(url, tmp_path, held=True)
+    house.engine.slots = 2
+    _with_houses(test, house)
