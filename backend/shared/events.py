@@ -38,6 +38,7 @@ WHERE job_id = $1 AND seq > $2 ORDER BY seq LIMIT $4
 """
 _PART = "SELECT substring(json FROM $3 FOR $4) FROM job_events WHERE job_id = $1 AND seq = $2"
 _LAST = "SELECT seq, json FROM job_events WHERE job_id = $1 ORDER BY seq DESC LIMIT 1"
+_LAST_NUMBER = "SELECT max(seq) FROM job_events WHERE job_id = $1"
 _LIVES = "SELECT status IN ('queued', 'running') FROM jobs WHERE id = $1"
 
 
@@ -108,7 +109,8 @@ class EventRows:
         Raises:
             LastEventIdInvalid: at once, where no event had that number.
         """
-        last = await self._database.call(lambda c: c.fetchval(_LAST, job_id))
+        # Its number alone: it may be a result, and hundreds of readers may come at once.
+        last = await self._database.call(lambda c: c.fetchval(_LAST_NUMBER, job_id))
         if after > (last or 0):
             raise LastEventIdInvalid
         return self._read(job_id, after, leaving)

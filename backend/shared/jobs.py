@@ -20,7 +20,6 @@ from backend.engine import Engine, not_loaded
 from backend.errors import (
     JobCancelled,
     JobNotFound,
-    LastEventIdInvalid,
     QueueFull,
     ShuttingDown,
     Unavailable,
@@ -199,16 +198,18 @@ class SharedJobs:
 
         Raises:
             LastEventIdInvalid: no event had that number.
+            JobNotFound, JobCancelled: it was deleted, has expired or was cancelled meanwhile.
         """
         record = await self._store.get(job_id)
-        last = await self._rows.last(job_id)
-        if after > (last.seq if last is not None else 0):
-            raise LastEventIdInvalid
+        if record is None:
+            raise JobNotFound(NO_SUCH_JOB)
+        if record.status == "cancelled":
+            raise JobCancelled(record.error_message)
         lines = await self._rows.read(job_id, after, lambda: self._leaves(job_id))
-        if record is None or record.ended:
+        if record.ended:
             return lines
         narrator = Narrator(job_id, record.language, record.created_at)
-        narrator.resume(last, gap=False)
+        narrator.resume(await self._rows.last(job_id), gap=False)
         narrator.seq = after
         return self._with_last_word(narrator, lines)
 

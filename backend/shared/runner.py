@@ -197,7 +197,8 @@ class Runner:
         last: Event | None = None
         try:
             photo = await asyncio.to_thread(self._files.fetch_photo, record.id, number)
-            if await self._has_memory(run, photo):
+            # A claim that was asked for before the signal may come after it.
+            if await self._has_memory(run, photo) and not self._draining:
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
         except FileNotFoundError:
@@ -302,8 +303,8 @@ class Runner:
         await self._drop_photo(run)
 
     async def _clear_up(self, run: Run) -> None:
-        """Delete what was made under a claim that is lost. Where the job ended by it, only the answer that said
-        so is lost, and the photo goes."""
+        """Delete what was made under a claim that is lost: all, or where the job ended by it and only the
+        answer got lost, the photo."""
         if await self._claims.ended(run.claim):
             await self._drop_photo(run)
         else:

@@ -11,6 +11,7 @@ import pytest
 from backend.errors import StorageUnavailable
 from backend.event_log import Line
 from backend.shared import jobs
+from backend.shared.claims import Claim
 from backend.store import Outcome
 from tests.backend.shared.house import House
 
@@ -168,3 +169,30 @@ def test_a_server_that_claims_a_job_again_before_it_has_let_go_of_it_lives(url: 
     house = House(url, tmp_path, held=True)
     house.engine.slots = 2
     _with_houses(test, house)
+
+
+def test_a_claim_that_comes_after_the_signal_is_given_back(url: str, tmp_path: Path) -> None:
+    async def test(ending: House, other: House) -> None:
+        claims = ending.jobs._runner._claims
+        claim = claims.claim
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def claim_late(at: float) -> Claim | None:
+            claimed = await claim(at)
+            if claimed is not None:
+                asked.set()
+                await go_on.wait()
+            return claimed
+
+        claims.claim = claim_late  # type: ignore[method-assign]
+        await ending.open()
+        job = await ending.post()
+        await asked.wait()
+        ending.jobs.drain(10)
+        go_on.set()
+        await ending.until(job.id, "queued")
+        assert not ending.engine.jobs
+        await other.open()
+        assert (await other.until(job.id, "done")).attempts == 1
+
+    _with_houses(test, House(url, tmp_path, held=True), House(url, tmp_path))
