@@ -1,6 +1,7 @@
 """What several servers make of a database or a store of files that answers late, or not at all."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -196,3 +197,73 @@ def test_a_claim_that_comes_after_the_signal_is_given_back(url: str, tmp_path: P
         assert (await other.until(job.id, "done")).attempts == 1
 
     _with_houses(test, House(url, tmp_path, held=True), House(url, tmp_path))
+
+
+def test_who_waits_for_a_job_waits_on_while_the_database_is_away(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(house: House) -> None:
+        await house.open()
+        job = await house.post()
+        await house.until(job.id, "running")
+        store = house.jobs._store
+        get, asked = store.get, asyncio.Event()
+
+        async def away(_: str) -> None:
+            asked.set()
+            raise AWAY
+
+        monkeypatch.setattr(store, "get", away)
+        waiting = asyncio.create_task(house.jobs.wait(job.id))
+        await asked.wait()
+        monkeypatch.setattr(store, "get", get)
+        house.engine.go()
+        await waiting
+        assert (await house.jobs.find(job.id, "")).status == "done"
+
+    _with_houses(test, House(url, tmp_path, held=True))
+
+
+def test_a_reader_that_has_the_end_hears_nothing_of_what_becomes_of_the_job(url: str, tmp_path: Path) -> None:
+    async def test(house: House) -> None:
+        await house.open()
+        job = await house.post()
+        steps = []
+        lines = await house.jobs.follow(job.id, 0)
+        house.engine.go()
+        async for line in lines:
+            steps.append(json.loads(line.json)["step"])
+            if steps[-1] == "complete":
+                await house.jobs.delete(await house.jobs.find(job.id, ""))
+        assert steps[-1] == "complete"
+
+    _with_houses(test, House(url, tmp_path, held=True))
+
+
+def test_what_is_erased_while_it_is_being_kept_stays_erased(url: str, tmp_path: Path) -> None:
+    async def test(sweeping: House, asked: House) -> None:
+        await sweeping.open()
+        job = await sweeping.post()
+        done = await sweeping.until(job.id, "done")
+        sweeping.blobs.put(f"jobs/{job.id}/outputs/1/photo.jpg", b"copy")
+        await sweeping.jobs.write_corrections(done, b"{}", share=True)
+        keeping, go_on = threading.Event(), threading.Event()
+
+        def put_slowly(name: str, file: Path) -> None:
+            if name.endswith("/shared"):
+                keeping.set()
+                go_on.wait(20)
+            put_file(name, file)
+
+        put_file = sweeping.blobs.put_file
+        sweeping.blobs.put_file = put_slowly  # type: ignore[method-assign]
+        expiring = asyncio.create_task(sweeping.jobs._housekeeping._expire(job.id))
+        await asyncio.to_thread(keeping.wait, 20)
+        erasing = asyncio.create_task(asked.jobs.forget_shared(job.id, ""))
+        await asyncio.sleep(0.3)
+        go_on.set()
+        await asyncio.gather(expiring, erasing)
+        assert not list((tmp_path / "blobs").rglob("shared"))
+
+    houses = [House(url, tmp_path, keep_corrections=True) for _ in range(2)]
+    _with_houses(test, *houses)
