@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from backend.errors import StorageUnavailable
-from backend.event_log import Line
 from backend.shared import jobs
 from backend.shared.claims import Claim
 from backend.store import Outcome
@@ -60,7 +59,7 @@ async def _until_nothing_runs(house: House) -> None:
 def test_a_claim_whose_answer_got_lost_runs_out(url: str, tmp_path: Path) -> None:
     async def test(house: House) -> None:
         claims = house.jobs._runner._claims
-        claims.claim = _answer_gets_lost(claims.claim)  # type: ignore[method-assign]
+        claims.claim = _answer_gets_lost(claims.claim)  # type: ignore[assignment, method-assign]
         await house.open()
         job = await house.post()
         done = await house.until(job.id, "done")
@@ -83,7 +82,7 @@ def test_a_server_that_comes_late_for_the_photo_does_not_remove_what_another_has
             raise AWAY
 
         late.files.fetch_photo = fetch_late  # type: ignore[method-assign]
-        late.jobs._runner._claims.renew = away  # type: ignore[method-assign]
+        late.jobs._runner._claims.renew = away  # type: ignore[assignment, method-assign]
         await late.open()
         job = await late.post()
         await late.until(job.id, "running")
@@ -105,13 +104,13 @@ def test_a_result_stays_where_the_answer_to_its_end_got_lost(url: str, tmp_path:
         rows = house.jobs._runner._rows
         end = rows.end
 
-        async def end_unheard(job_id: str, claim: int, outcome: Outcome, last: Line) -> bool:
-            ended = await end(job_id, claim, outcome, last)
+        async def end_unheard(job_id: str, claim: int, outcome: Outcome, *lines: Any) -> bool:
+            ended = await end(job_id, claim, outcome, *lines)
             if outcome.status == "done":
                 raise AWAY
             return ended
 
-        rows.end = end_unheard  # type: ignore[method-assign]
+        rows.end = end_unheard  # type: ignore[assignment, method-assign]
         await house.open()
         job = await house.post()
         done = await house.until(job.id, "done")
@@ -129,12 +128,12 @@ def test_a_result_of_which_the_database_does_not_hear_goes_when_its_job_fails(
         rows = house.jobs._runner._rows
         end = rows.end
 
-        async def end_late(job_id: str, claim: int, outcome: Outcome, last: Line) -> bool:
+        async def end_late(job_id: str, claim: int, outcome: Outcome, *lines: Any) -> bool:
             if outcome.status == "done":
                 raise AWAY
-            return await end(job_id, claim, outcome, last)
+            return await end(job_id, claim, outcome, *lines)
 
-        rows.end = end_late  # type: ignore[method-assign]
+        rows.end = end_late  # type: ignore[assignment, method-assign]
         await house.open()
         job = await house.post()
         await house.until(job.id, "failed")
@@ -267,3 +266,35 @@ def test_what_is_erased_while_it_is_being_kept_stays_erased(url: str, tmp_path: 
 
     houses = [House(url, tmp_path, keep_corrections=True) for _ in range(2)]
     _with_houses(test, *houses)
+
+
+def test_what_the_database_did_not_take_is_there_before_the_end(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(house: House) -> None:
+        await house.open()
+        job = await house.post()
+        await house.until(job.id, "running")
+        rows = house.jobs._runner._rows
+        append, end, away = rows.append, rows.end, True
+
+        async def append_nothing(*_: Any) -> None:
+            raise AWAY
+
+        async def end_late(*arguments: Any) -> bool:
+            nonlocal away
+            if away:
+                away = False
+                raise AWAY
+            return await end(*arguments)
+
+        monkeypatch.setattr(rows, "append", append_nothing)
+        monkeypatch.setattr(rows, "end", end_late)
+        house.engine.go()
+        await house.until(job.id, "done")
+        monkeypatch.setattr(rows, "append", append)
+        events = await house.events(job.id)
+        assert [event["step"] for event in events] == ["queued", "upload", "detection", "complete"]
+        assert [event["seq"] for event in events] == [1, 2, 3, 4]
+
+    _with_houses(test, House(url, tmp_path, held=True))
