@@ -5,12 +5,12 @@ once there is a later one: a server that was only slow, and comes back, changes 
 by the database's clock alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from backend.shared.database import CLAIMING, QUEUE, Database, TooLong
+from backend.shared.database import CLAIMING, EVENTS, QUEUE, Database, TooLong
 from backend.shared.store import notify
 from backend.store import COLUMNS, JobRecord
 
@@ -48,14 +48,18 @@ _CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
 _ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
 """A row is locked for a millisecond while an event is written. Longer: its server is frozen, or far away."""
 _RENEW = """
-UPDATE jobs SET lease_until = clock_timestamp() + $2
-WHERE claimed_by = $1 AND status = 'running' RETURNING id, claim
+UPDATE jobs SET lease_until = clock_timestamp() + $3
+FROM unnest($1::text[], $2::bigint[]) AS held (id, claim)
+WHERE jobs.id = held.id AND jobs.claim = held.claim AND jobs.status = 'running'
+RETURNING jobs.id, jobs.claim
 """
 _EXCUSE = "UPDATE jobs SET attempts = $3 WHERE id = $1 AND claim = $2 AND status = 'running'"
 _RELEASE = """
 UPDATE jobs SET status = 'queued', attempts = $3, claimed_by = NULL, lease_until = NULL
 WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id
 """
+_FORGET = "DELETE FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running' RETURNING id"
+_ENDED = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status IN ('done', 'failed'))"
 _HOLDS = "SELECT EXISTS (SELECT FROM jobs WHERE id = $1 AND claim = $2 AND status = 'running')"
 
 
@@ -88,12 +92,14 @@ class Claims:
         *record, number, abandoned, request_id = row
         return Claim(JobRecord(*record), number, abandoned, request_id)
 
-    async def renew(self) -> set[tuple[str, int]]:
-        """Hold on to all claims for another lease; answers those that are left, by job and number.
+    async def renew(self, held: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Hold on to these claims, by job and number, for another lease; answers those that are left.
 
-        An analysis under another one is to be stopped: its job was cancelled, or is run elsewhere.
+        An analysis under another one is to be stopped: its job was cancelled, or is run elsewhere. A claim of
+        which nobody here knows, because the answer to it got lost, is left to run out.
         """
-        rows = await self._database.call(lambda c: c.fetch(_RENEW, self._holder, self._lease))
+        ids, numbers = [job_id for job_id, _ in held], [number for _, number in held]
+        rows = await self._database.call(lambda c: c.fetch(_RENEW, ids, numbers, self._lease))
         return {(row[0], row[1]) for row in rows}
 
     async def holds(self, claim: Claim) -> bool:
@@ -101,10 +107,28 @@ class Claims:
         row: bool = await self._database.call(lambda c: c.fetchval(_HOLDS, claim.record.id, claim.number))
         return row
 
+    async def ended(self, claim: Claim) -> bool:
+        """Whether the job has ended under it."""
+        row: bool = await self._database.call(lambda c: c.fetchval(_ENDED, claim.record.id, claim.number))
+        return row
+
     async def excuse(self, claim: Claim) -> None:
         """Do not count this attempt, whatever becomes of this server now: it is told to end."""
         values = (claim.record.id, claim.number, claim.record.attempts - 1)
         await self._database.call(lambda c: c.execute(_EXCUSE, *values))
+
+    async def forget(self, claim: Claim) -> bool:
+        """Remove the job with its events, unless another server has it, or has ended it."""
+        job_id = claim.record.id
+
+        async def remove(connection: Any) -> bool:
+            removed = await connection.fetchval(_FORGET, job_id, claim.number) is not None
+            if removed:
+                await notify(connection, EVENTS, job_id)
+                await notify(connection, QUEUE, "")
+            return removed
+
+        return await self._database.call(remove)
 
     async def release(self, claim: Claim) -> bool:
         """Give a job back unharmed, for any server to take: this attempt does not count."""

@@ -32,12 +32,18 @@ WITH held AS (
 )
 SELECT count(*) FROM held
 """
+_FILL = """
+INSERT INTO job_events (job_id, seq, json)
+SELECT $1, line.seq, line.json FROM unnest($2::bigint[], $3::bytea[]) AS line (seq, json)
+ON CONFLICT DO NOTHING
+"""
 _PAGE = """
 SELECT seq, octet_length(json), substring(json FROM 1 FOR $3) FROM job_events
 WHERE job_id = $1 AND seq > $2 ORDER BY seq LIMIT $4
 """
 _PART = "SELECT substring(json FROM $3 FOR $4) FROM job_events WHERE job_id = $1 AND seq = $2"
 _LAST = "SELECT seq, json FROM job_events WHERE job_id = $1 ORDER BY seq DESC LIMIT 1"
+_LAST_NUMBER = "SELECT max(seq) FROM job_events WHERE job_id = $1"
 _LIVES = "SELECT status IN ('queued', 'running') FROM jobs WHERE id = $1"
 
 
@@ -69,10 +75,15 @@ class EventRows:
 
         await self._database.call(write)
 
-    async def end(self, job_id: str, claim: int, outcome: Outcome, last: Line) -> bool:
+    async def end(
+        self, job_id: str, claim: int, outcome: Outcome, last: Line, before: Sequence[Line] = ()
+    ) -> bool:
         """Write a job's last event and its outcome, both or neither; False where the claim is lost.
 
         True also where the same end has been written already: one whose answer got lost is sent again.
+
+        Args:
+            before: events that may not have been written yet.
 
         Raises:
             StorageFull, StorageUnavailable: the database does not take it.
@@ -82,6 +93,9 @@ class EventRows:
             if not await note_end(connection, job_id, outcome, claim):
                 told = await connection.fetchrow(_LAST, job_id)
                 return told is not None and (told[0], told[1]) == (last.seq, last.json)
+            if before:
+                numbers, texts = [line.seq for line in before], [line.json for line in before]
+                await connection.execute(_FILL, job_id, numbers, texts)
             insert = "INSERT INTO job_events (job_id, seq, json) VALUES ($1, $2, $3)"
             await connection.execute(insert, job_id, last.seq, last.json)
             await notify(connection, EVENTS, job_id)
@@ -108,7 +122,8 @@ class EventRows:
         Raises:
             LastEventIdInvalid: at once, where no event had that number.
         """
-        last = await self._database.call(lambda c: c.fetchval(_LAST, job_id))
+        # Its number alone: it may be a result, and hundreds of readers may come at once.
+        last = await self._database.call(lambda c: c.fetchval(_LAST_NUMBER, job_id))
         if after > (last or 0):
             raise LastEventIdInvalid
         return self._read(job_id, after, leaving)

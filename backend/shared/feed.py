@@ -40,6 +40,8 @@ class SharedFeed:
         self._narrator = narrator
         self._patience_s = patience_s
         self._told: deque[Event] = deque()
+        self._unwritten: list[Line] = []
+        """Numbered, and not known to be in the database."""
         self._writing: asyncio.Task[None] | None = None
 
     def tell(self, event: Event) -> None:
@@ -56,14 +58,25 @@ class SharedFeed:
     async def end(self, event: Event, outcome: Outcome) -> None:
         """Write the last event and the job's outcome, both or neither, and only then show them.
 
+        With them what the database did not take before. Who is refused may write another end.
+
         Raises:
             ClaimLost: the job was cancelled, or is run by another server: it ends without us.
             StorageFull, StorageUnavailable: the database does not take it.
         """
         await self.flush()
+        self._unwritten += await self._lines(list(self._told))
+        self._told.clear()
+        seq, progress = self._narrator.seq, self._narrator.progress
         line = (await self._lines([event]))[0]
         job_id, number = self._claim.record.id, self._claim.number
-        if not await self._insist(lambda: self._rows.end(job_id, number, outcome, line)):
+        try:
+            ended = await self._insist(lambda: self._rows.end(job_id, number, outcome, line, self._unwritten))
+        except Unavailable:
+            # Where it was written nevertheless, no other end will be.
+            self._narrator.seq, self._narrator.progress = seq, progress
+            raise
+        if not ended:
             raise ClaimLost(job_id)
 
     async def _write_told(self) -> None:
@@ -72,8 +85,9 @@ class SharedFeed:
             while self._told and self.error is None:
                 batch = list(self._told)
                 self._told.clear()
-                lines = await self._lines(batch)
-                await self._insist(lambda lines=lines: self._rows.append(job_id, number, lines))  # type: ignore[misc]
+                self._unwritten = await self._lines(batch)
+                await self._insist(lambda: self._rows.append(job_id, number, self._unwritten))
+                self._unwritten = []
         except (Unavailable, ClaimLost) as error:
             self.error = error
         except Exception:

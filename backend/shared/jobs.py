@@ -7,6 +7,7 @@ dies leaves nothing behind that another one could not go on with.
 import asyncio
 import json
 import logging
+import re
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -20,13 +21,13 @@ from backend.engine import Engine, not_loaded
 from backend.errors import (
     JobCancelled,
     JobNotFound,
-    LastEventIdInvalid,
     QueueFull,
     ShuttingDown,
     Unavailable,
 )
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
+from backend.job_files import is_ours
 from backend.jobs import GOODBYE, LAST_WORDS_S, MEASURED, NO_SUCH_JOB, same_request
 from backend.logs import request_id_var
 from backend.queue import Pace, QueueLoad
@@ -50,6 +51,11 @@ _LEASE_S = 15.0
 """A server that says nothing for so long has lost its jobs to others."""
 _LOOK_S = 10.0
 """So often who waits for a job's end looks without a notice."""
+
+
+_END = re.compile(rb'"step":"(complete|error)"')
+_HEAD_BYTES = 128
+"""Of an event, its job, number and step."""
 
 
 @dataclass(eq=False, slots=True)
@@ -199,16 +205,18 @@ class SharedJobs:
 
         Raises:
             LastEventIdInvalid: no event had that number.
+            JobNotFound, JobCancelled: it was deleted, has expired or was cancelled meanwhile.
         """
         record = await self._store.get(job_id)
-        last = await self._rows.last(job_id)
-        if after > (last.seq if last is not None else 0):
-            raise LastEventIdInvalid
+        if record is None:
+            raise JobNotFound(NO_SUCH_JOB)
+        if record.status == "cancelled":
+            raise JobCancelled(record.error_message)
         lines = await self._rows.read(job_id, after, lambda: self._leaves(job_id))
-        if record is None or record.ended:
+        if record.ended:
             return lines
         narrator = Narrator(job_id, record.language, record.created_at)
-        narrator.resume(last, gap=False)
+        narrator.resume(await self._rows.last(job_id), gap=False)
         narrator.seq = after
         return self._with_last_word(narrator, lines)
 
@@ -256,9 +264,10 @@ class SharedJobs:
         """Return when the job has ended, or this process is about to."""
         while not self._leaves(job_id):
             rung = self._events_bell.expect(job_id)
-            record = await self._store.get(job_id)
-            if record is None or record.ended:
-                return
+            with suppress(Unavailable):  # the database has said so; the job goes on
+                record = await self._store.get(job_id)
+                if record is None or record.ended:
+                    return
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await rung.wait()
@@ -280,7 +289,14 @@ class SharedJobs:
 
     async def forget_shared(self, job_id: str, owner: str) -> bool:
         """Erase what was kept for training from a job that has expired; False where nothing was."""
-        return await asyncio.to_thread(self.files.erase_shared, job_id, owner)
+        if not is_ours(job_id):
+            return False
+
+        async def forget(_connection: Any) -> bool:
+            return await asyncio.to_thread(self.files.erase_shared, job_id, owner)
+
+        # Else a server that is keeping it would put back what is erased here.
+        return await self._store.alone(job_id, forget)
 
     # --- accepting ----------------------------------------------------------------------------------------
 
@@ -355,10 +371,14 @@ class SharedJobs:
     ) -> AsyncGenerator[Line, None]:
         """The lines, and where they end before the job does, why: a word that is not kept."""
         last: Line | None = None
+        ended = False
         async for line in lines:
             narrator.seq = line.seq
+            ended = ended or (line.begins and _is_end(line))
             last = line if line.begins and line.ends else last
             yield line
+        if ended:
+            return  # whatever became of the job since, it was answered
         record = await self._store.get(narrator.job_id)
         if last is not None:
             told = json.loads(last.json)
@@ -393,6 +413,11 @@ class SharedJobs:
                 await self._board.look()
             self._announce()
         return cancelled
+
+
+def _is_end(line: Line) -> bool:
+    """By its first bytes: a result comes in parts."""
+    return _END.search(line.json[:_HEAD_BYTES]) is not None
 
 
 def open_shared_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, spool: Path) -> SharedJobs:

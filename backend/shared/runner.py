@@ -62,6 +62,11 @@ class Run:
     def key(self) -> tuple[str, int]:
         return self.job_id, self.claim.number
 
+    @property
+    def name(self) -> str:
+        """This server may claim a job again while it still stops the run that it lost."""
+        return f"{self.job_id}-{self.claim.number}"
+
 
 class Runner:
     """One server's part in running jobs. All calls on the event loop.
@@ -161,7 +166,7 @@ class Runner:
         narrator = Narrator(record.id, record.language, record.created_at)
         run = Run(claim, SharedFeed(self._rows, claim, narrator, self._lease_s))
         self._runs[run.key] = run
-        self._pace.begin(record.id)
+        self._pace.begin(run.name)
         last: Event | None = None
         try:
             told = await self._rows.last(record.id)
@@ -176,7 +181,7 @@ class Runner:
             log.exception("a job could not be run", extra={"job_id": record.id})
             self._settle_soon(run, failure(HoldcheckError.code, INTERNAL_DETAIL, memory.snapshot()))
         finally:
-            self._pace.end(record.id, measured=last is not None and last.step == "complete")
+            self._pace.end(run.name, measured=last is not None and last.step == "complete")
             if not run.settling:
                 await self._part_with(run)
 
@@ -192,13 +197,14 @@ class Runner:
         last: Event | None = None
         try:
             photo = await asyncio.to_thread(self._files.fetch_photo, record.id, number)
-            if await self._has_memory(run, photo):
+            # A claim that was asked for before the signal may come after it.
+            if await self._has_memory(run, photo) and not self._draining:
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
         except FileNotFoundError:
-            # Its owner deleted it, and the database did not hear of it.
+            # Its owner deleted it, and the database did not hear of it; or it was run elsewhere meanwhile.
             run.lost = True
-            await self._store.remove(record.id)
+            await self._claims.forget(run.claim)
         finally:
             losing.cancel()
         if last is None and not run.lost and not run.settling:
@@ -281,9 +287,11 @@ class Runner:
             except Unavailable as error:
                 # The files' store does not take the result; the database may take a short line.
                 await self._end(run, refusal(error))
+                with suppress(Unavailable):
+                    await asyncio.to_thread(self._files.drop_outputs, *run.key)
         except ClaimLost:
             with suppress(Unavailable):
-                await asyncio.to_thread(self._files.drop_outputs, *run.key)
+                await self._clear_up(run)
         except Unavailable:
             log.error("an end could not be written: the job is run again", extra={"job_id": run.job_id})
         finally:
@@ -292,6 +300,17 @@ class Runner:
     async def _end(self, run: Run, last: Event) -> None:
         await run.feed.end(last, outcome_of(last, self._settings.job_ttl_s))
         self._watch.ended(run.claim.record, last)
+        await self._drop_photo(run)
+
+    async def _clear_up(self, run: Run) -> None:
+        """Delete what was made under a claim that is lost: all, or where the job ended by it and only the
+        answer got lost, the photo."""
+        if await self._claims.ended(run.claim):
+            await self._drop_photo(run)
+        else:
+            await asyncio.to_thread(self._files.drop_outputs, *run.key)
+
+    async def _drop_photo(self, run: Run) -> None:
         await asyncio.to_thread(self._files.drop_photo, run.job_id)
         with suppress(Unavailable):
             await self._store.weigh(run.job_id, await asyncio.to_thread(self._files.size, run.job_id))
@@ -311,7 +330,7 @@ class Runner:
             await asyncio.sleep(self._lease_s / _RENEWALS)
             held = list(self._runs.values())
             try:
-                left = await self._claims.renew()
+                left = await self._claims.renew([run.key for run in held])
             except Unavailable:
                 continue  # the database has said so; nobody else can claim anything meanwhile either
             for run in held:

@@ -30,21 +30,27 @@ async def run(url: str, lease_s: float) -> None:
     database = Database(url)
     claims = Claims(database, str(uuid.uuid4()), lease_s)
     rows = EventRows(database, Bell(url, EVENTS))
-    renewing = asyncio.create_task(_renew(claims, lease_s / 4))
+    held: set[tuple[str, int]] = set()
+    renewing = asyncio.create_task(_renew(claims, held, lease_s / 4))
     print("ready", flush=True)
     while not renewing.done():
         with suppress(Unavailable, ClaimLost):
             claim = await claims.claim(time.time())
             if claim is not None:
-                await _work(rows, claim, lease_s)
+                key = (claim.record.id, claim.number)
+                held.add(key)
+                try:
+                    await _work(rows, claim, lease_s)
+                finally:
+                    held.remove(key)
                 continue
         await asyncio.sleep(_STEP_S)
 
 
-async def _renew(claims: Claims, every_s: float) -> None:
+async def _renew(claims: Claims, held: set[tuple[str, int]], every_s: float) -> None:
     while True:
         with suppress(Unavailable):
-            await claims.renew()
+            await claims.renew(held)
         await asyncio.sleep(every_s)
 
 

@@ -91,7 +91,7 @@ def test_a_claim_that_is_renewed_is_nobody_elses(url: str) -> None:
         claim = await a.claim()
         for _ in range(4):
             await asyncio.sleep(0.3)
-            assert await a.claims.renew() == {("0", claim.number)}
+            assert await a.claims.renew([("0", claim.number)]) == {("0", claim.number)}
             assert await b.claims.claim(NOW) is None
 
     _with_nodes(url, test, lease_s=1)
@@ -104,7 +104,7 @@ def test_a_silent_servers_job_is_taken_up_elsewhere_and_the_late_one_changes_not
         await asyncio.sleep(0.3)
         taken = await b.claim()
         assert (taken.abandoned, taken.record.attempts) == (True, 2)
-        assert await a.claims.renew() == set()
+        assert await a.claims.renew([("0", lost.number)]) == set()
         with pytest.raises(ClaimLost):
             await a.events.append("0", lost.number, [Line(2, b"{}")])
         assert not await a.events.end("0", lost.number, DONE, LAST)
@@ -164,7 +164,7 @@ def test_who_cancels_on_another_server_stops_the_one_that_runs_it(url: str) -> N
         claim = await a.claim()
         await a.events.append("0", claim.number, [Line(1, b"{}")])
         assert await b.jobs.finish("0", Outcome("cancelled", NOW, NOW + 9, "cancelled", "bye"))
-        assert await a.claims.renew() == set()
+        assert await a.claims.renew([("0", claim.number)]) == set()
         with pytest.raises(ClaimLost):
             await a.events.append("0", claim.number, [Line(2, b"{}")])
         assert await b.events.last("0") is None
