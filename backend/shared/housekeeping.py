@@ -5,7 +5,6 @@ Every server does all of it: what is erased twice does no harm, and whichever di
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -48,7 +47,7 @@ class SharedHousekeeping:
 
     async def sweep(self) -> None:
         """Delete what has expired."""
-        for job_id in await self._store.expired(time.time()):
+        for job_id in await self._store.expired(self._store.now()):
             try:
                 await self._expire(job_id)
             except Unavailable:

@@ -5,7 +5,6 @@ and what `Claims` does instead.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -30,8 +29,12 @@ class PostgresStore:
         self._database = database
         self._alone = asyncio.Semaphore(_ALONE)
 
+    def now(self) -> float:
+        """The database's clock, seconds since the epoch: every server goes by it, whatever its own says."""
+        return self._database.now()
+
     async def add(self, record: JobRecord) -> JobRecord:
-        return await self._database.call(lambda c: _insert(c, record, 0, ""))
+        return await self._database.call(lambda c: _insert(c, record, self.now(), 0, ""))
 
     async def add_within(
         self, record: JobRecord, data_bytes: int, request_id: str, most_waiting: int
@@ -48,10 +51,10 @@ class PostgresStore:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", ADDING)
             waiting = await connection.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'")
             if waiting < most_waiting:
-                return await _insert(connection, record, data_bytes, request_id)
+                return await _insert(connection, record, self.now(), data_bytes, request_id)
             if record.idempotency_key is None:
                 return None
-            return await _by_key(connection, record.owner, record.idempotency_key)
+            return await _by_key(connection, record.owner, record.idempotency_key, self.now())
 
         return await self._database.call(insert)
 
@@ -82,10 +85,10 @@ class PostgresStore:
 
     async def get(self, job_id: str) -> JobRecord | None:
         query = f"{SELECT}WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2)"
-        return await self._database.call(lambda c: _one(c, query, job_id, time.time()))
+        return await self._database.call(lambda c: _one(c, query, job_id, self.now()))
 
     async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
-        return await self._database.call(lambda c: _by_key(c, owner, idempotency_key))
+        return await self._database.call(lambda c: _by_key(c, owner, idempotency_key, self.now()))
 
     async def unfinished(self) -> list[JobRecord]:
         rows = await self._fetch(f"{SELECT}WHERE status IN ('queued', 'running') ORDER BY number")
@@ -150,7 +153,9 @@ class PostgresStore:
         return await self._database.call(lambda c: c.fetch(query, *values))
 
 
-async def _insert(connection: Any, record: JobRecord, data_bytes: int, request_id: str) -> JobRecord:
+async def _insert(
+    connection: Any, record: JobRecord, now: float, data_bytes: int, request_id: str
+) -> JobRecord:
     """Keep a new job; answers the one that has its owner's idempotency key already, if any."""
     values = [getattr(record, name) for name in COLUMNS]
     while True:
@@ -161,13 +166,13 @@ async def _insert(connection: Any, record: JobRecord, data_bytes: int, request_i
                 "WHERE owner = $1 AND idempotency_key = $2 AND expires_at <= $3",
                 record.owner,
                 record.idempotency_key,
-                time.time(),
+                now,
             )
         # Waits for another server that is adding the same key, until that has committed.
         if await connection.fetchval(_INSERT, *values, data_bytes, request_id) is not None:
             await notify(connection, QUEUE, "")
             return record
-        held = await _by_key(connection, record.owner, record.idempotency_key)
+        held = await _by_key(connection, record.owner, record.idempotency_key, now)
         if held is not None:
             return held
         # It ended or expired between the two.
@@ -221,5 +226,5 @@ async def _one(connection: Any, query: str, *values: Any) -> JobRecord | None:
     return None if row is None else JobRecord(*row)
 
 
-async def _by_key(connection: Any, owner: str, idempotency_key: str | None) -> JobRecord | None:
-    return await _one(connection, _BY_KEY, owner, idempotency_key, time.time())
+async def _by_key(connection: Any, owner: str, idempotency_key: str | None, now: float) -> JobRecord | None:
+    return await _one(connection, _BY_KEY, owner, idempotency_key, now)
