@@ -308,6 +308,7 @@ def test_an_analysis_during_which_the_database_was_away_for_long_is_run_again(
     monkeypatch.setattr(jobs, "_LEASE_S", 0.5)
 
     async def test(house: House) -> None:
+        house.engine.script = lambda _: ("upload", "detection", "detection", "complete")
         await house.open()
         job = await house.post()
         await house.until(job.id, "running")
