@@ -24,6 +24,7 @@ COUNTED = {
     "RAY_MIN_REPLICAS": "replicas",
     "RAY_MAX_REPLICAS": "replicas",
     "RAY_GPUS": "GPUs",
+    "RAY_CLASSIFIER_BATCH": "crops",
 }
 
 NUMBERS = [
