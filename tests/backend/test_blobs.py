@@ -18,16 +18,16 @@ from tests.s3 import S3
 @pytest.fixture(params=["folder", "fsspec", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
     if request.param == "folder":
-        yield open_blobs((tmp_path / "blobs").as_uri())
+        yield open_blobs((tmp_path / "blobs").as_uri(), tmp_path / "spool")
     elif request.param == "fsspec":
         # No real use: it keeps the s3 run honest, by an implementation that shares nothing with it.
-        kept = FsspecBlobs("memory://blobs")
+        kept = FsspecBlobs("memory://blobs", tmp_path / "spool")
         yield kept
         for folder in kept.folders(""):
             kept.erase(folder)
     else:
         server: S3 = request.getfixturevalue("s3")
-        yield open_blobs(server.new_folder())
+        yield open_blobs(server.new_folder(), tmp_path / "spool")
 
 
 def _read(blobs: Blobs, name: str) -> bytes:
@@ -110,9 +110,9 @@ def test_nothing_is_there_at_first(blobs: Blobs) -> None:
     assert blobs.folders("") == []
 
 
-def test_two_servers_see_what_the_other_one_did(s3: S3) -> None:
+def test_two_servers_see_what_the_other_one_did(s3: S3, tmp_path: Path) -> None:
     url = s3.new_folder()
-    a, b = open_blobs(url), open_blobs(url)
+    a, b = (open_blobs(url, tmp_path / name) for name in "ab")
     assert b.folders("") == []
     a.put("job/result", b"{}")
     assert b.folders("") == ["job"]
@@ -121,16 +121,18 @@ def test_two_servers_see_what_the_other_one_did(s3: S3) -> None:
     assert a.folders("") == []
 
 
-def test_a_server_that_refuses_is_an_error_with_a_status(s3: S3) -> None:
+def test_a_server_that_refuses_is_an_error_with_a_status(s3: S3, tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
-        open_blobs("s3://no-such-bucket").put("job/result", b"{}")
+        open_blobs("s3://no-such-bucket", tmp_path).put("job/result", b"{}")
 
 
-def test_a_server_that_is_away_is_an_error_soon(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_away_is_an_error_soon(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     start = time.monotonic()
     with pytest.raises(StorageUnavailable):
-        open_blobs("s3://bucket").put("job/result", b"{}")
+        open_blobs("s3://bucket", tmp_path).put("job/result", b"{}")
     assert time.monotonic() - start < 30
 
 
@@ -142,9 +144,9 @@ def test_a_full_or_closed_folder_is_an_error_with_a_status(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("url", ["", "data", "/data", "file://host/data", "file:data"])
-def test_a_url_that_names_nothing_is_refused(url: str) -> None:
+def test_a_url_that_names_nothing_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="takes file:///FOLDER"):
-        open_blobs(url)
+        open_blobs(url, tmp_path)
 
 
 def test_the_service_imports_no_library_of_the_cluster() -> None:
