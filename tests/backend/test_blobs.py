@@ -1,7 +1,9 @@
 """What photos and results are kept in: the same promises of a folder, fsspec and an S3 server."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from backend.blobs import Blobs, FolderBlobs, FsspecBlobs, open_blobs
-from backend.errors import StorageUnavailable
+from backend.errors import StorageFull, StorageUnavailable
+from tests.backend.disks import small_disk
 from tests.s3 import S3
 
 
@@ -104,6 +107,50 @@ def test_only_what_is_meant_is_erased(blobs: Blobs) -> None:
     blobs.erase("job")
     assert blobs.folders("") == ["job2"]
     assert _read(blobs, "job2/outputs/result.json") == b"job2/outputs/result.json"
+
+
+def test_a_listing_tells_of_each_folder_what_is_in_it(blobs: Blobs) -> None:
+    # More than the library hands over at a time.
+    held = {f"job{number}": ["inputs/photo", f"outputs/{number}/result.json"] for number in range(40)}
+    for job, names in held.items():
+        for name in names:
+            blobs.put(f"jobs/{job}/{name}", b"{}")
+    blobs.put("jobs2/other/inputs/photo", b"")
+    blobs.put("mark", b"")
+    assert {job: sorted(names) for job, names in blobs.contents("jobs")} == held
+    assert len(list(blobs.contents("jobs"))) == len(held)
+    assert sorted(blobs.folders("")) == ["jobs", "jobs2"]
+    assert list(blobs.contents("none")) == []
+
+
+def test_what_is_read_passes_through_the_spool_only(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    spool = tmp_path / "spool"
+    blobs = open_blobs(s3.new_folder(), spool)
+    blobs.put("job/result", b"{}")
+    with blobs.open("job/result") as file:
+        assert os.fstat(file.fileno()).st_dev == spool.stat().st_dev
+        assert list(spool.iterdir()) == []  # a server that is killed leaves nothing
+        assert file.read() == b"{}"
+
+
+def test_a_spool_that_is_full_or_closed_does_not_make_a_photo_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    with small_disk(tmp_path / "disk", 64 * 1024):
+        for spool, problem in ((tmp_path / "file", StorageUnavailable), (tmp_path / "disk", StorageFull)):
+            blobs = FsspecBlobs("memory://spools", spool)
+            blobs.put("job/photo", bytes(100_000))
+            with pytest.raises(problem):
+                blobs.open("job/photo")
+            with pytest.raises(problem):
+                blobs.fetch("job/photo", spool / "photo")
+            with pytest.raises(FileNotFoundError):
+                blobs.open("job/none")
+    with pytest.raises(StorageUnavailable):
+        blobs.fetch("job/photo", tmp_path / "missing" / "photo")
+    blobs.erase("job")
 
 
 def test_nothing_is_there_at_first(blobs: Blobs) -> None:
