@@ -142,10 +142,11 @@ class FolderBlobs:
         with storage_errors(), suppress(FileNotFoundError), os.scandir(self._folder / below) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    yield entry.name, _names(Path(entry.path))
+                    found = _below(Path(entry.path))
+                    yield entry.name, [path.relative_to(entry.path).as_posix() for path in found]
 
     def total(self, folder: str) -> int:
-        return sum(_size(path) for path in (self._folder / folder).rglob("*"))
+        return sum(_size(path) for path in _below(self._folder / folder))
 
     def _place(self, name: str, source: BinaryIO) -> None:
         with storage_errors():
@@ -274,8 +275,10 @@ class FsspecBlobs:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")
 
 
-def _names(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+def _below(folder: Path) -> Iterator[Path]:
+    """All files; what another server erases meanwhile is left out."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
 
 
 @contextmanager

@@ -240,6 +240,7 @@ class SharedFiles:
             return False
         marks = (f"{_outputs(job_id)}/{MARK_NAME}", f"{KEPT_FOLDER}/{job_id}/{MARK_NAME}")
         if owner.encode() not in [self._read(mark) for mark in marks]:
+            self.ensure_bound()
             return False
         self.erase(job_id)
         return True

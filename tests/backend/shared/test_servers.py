@@ -161,7 +161,7 @@ def test_a_killed_servers_job_goes_on_elsewhere_with_its_stream(house: House, wa
     assert [event["step"] for event in events].count("retry") == 1
     assert _data(b.follow(job_id, "0")) == events
     _until(lambda: house.blobs.total(f"jobs/{job_id}/inputs") == 0)
-    assert not list((b.data_dir / "spool").iterdir())
+    _until(lambda: not list((b.data_dir / "spool").iterdir()))
 
 
 def test_a_job_that_two_servers_died_of_is_set_aside(house: House, wall: bytes) -> None:

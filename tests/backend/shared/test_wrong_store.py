@@ -159,6 +159,8 @@ def test_what_is_done_is_not_denied_and_not_forgotten_while_the_share_is_not_mou
                 await ask(done)
         with pytest.raises(StorageUnavailable):
             await house.jobs.write_corrections(done, b"{}", share=False)
+        with pytest.raises(StorageUnavailable):
+            house.files.erase_shared(done.id, "")
         house.jobs._store.expired = _answering([done.id])  # type: ignore[assignment, method-assign]
         with pytest.raises(StorageUnavailable):
             await house.jobs._housekeeping.sweep()
