@@ -4,9 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -36,6 +34,7 @@ from backend.security_headers import SecurityHeaders
 from backend.service import Service
 from backend.settings import ServiceSettings
 from backend.store import SqliteStore
+from backend.threads import started_pool
 from backend.watch import Watch
 from holdcheck.errors import HoldcheckError, ModelTampered, SettingsError
 
@@ -116,7 +115,7 @@ def _shared_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, data_d
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Listen at once, load meanwhile: /livez answers, /readyz follows."""
     service: Service = app.state.service
-    asyncio.get_running_loop().set_default_executor(_io_threads())
+    asyncio.get_running_loop().set_default_executor(started_pool(_IO_THREADS, "io"))
     # Starlette sends files by threads of its own; it would start up to forty.
     anyio.to_thread.current_default_thread_limiter().total_tokens = 1
     await service.jobs.recover()
@@ -125,15 +124,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     loading.cancel()
     await service.jobs.stop()
     await service.engine.stop()
-
-
-def _io_threads() -> ThreadPoolExecutor:
-    """All started now: while a photo is decoded there may be no memory for another thread's stack."""
-    pool = ThreadPoolExecutor(_IO_THREADS, thread_name_prefix="io")
-    all_there = Barrier(_IO_THREADS)
-    for _ in range(_IO_THREADS):
-        pool.submit(all_there.wait)
-    return pool
 
 
 async def _load_models(service: Service) -> None:

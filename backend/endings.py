@@ -85,7 +85,7 @@ class Endings:
     async def note(self, record: JobRecord, told: Event) -> None:
         """Let the store know of an end that only the event log knew."""
         with suppress(Unavailable):
-            await self._store.finish(record.id, outcome_of(told, self._settings.job_ttl_s))
+            await self._store.finish(record.id, outcome_of(told, self._settings.job_ttl_s, time.time()))
         await asyncio.to_thread(self._files.drop_photo, record.id, done=told.step == "complete")
 
     async def cancel(self, live: Live) -> None:
@@ -93,7 +93,7 @@ class Endings:
         live.cancelled = True
         self._watch.cancelled(live.record)
         record = live.record
-        outcome = cancellation(self._settings.job_ttl_s)
+        outcome = cancellation(self._settings.job_ttl_s, time.time())
         try:
             await self._store.finish(record.id, outcome)
         finally:
@@ -148,7 +148,7 @@ class Endings:
     async def _commit(self, live: Live, last: Event) -> None:
         """Note the end in the store; from then on nobody needs the photo."""
         self._watch.ended(live.record, last)
-        outcome = outcome_of(last, self._settings.job_ttl_s)
+        outcome = outcome_of(last, self._settings.job_ttl_s, time.time())
         while True:
             try:
                 await self._store.finish(live.record.id, outcome)
@@ -194,17 +194,15 @@ async def _comes(event: asyncio.Event, within_s: float | None = None) -> bool:
     return event.is_set()
 
 
-def outcome_of(last: Event, ttl_s: float) -> Outcome:
-    """How a job ends whose last event it is, and is kept for `ttl_s` seconds from now."""
-    now = time.time()
+def outcome_of(last: Event, ttl_s: float, now: float) -> Outcome:
+    """How a job ends now whose last event it is, and is kept for `ttl_s` seconds."""
     if last.step == "complete":
         return Outcome("done", now, now + ttl_s)
     return Outcome("failed", now, now + ttl_s, last.data["code"], last.data["detail"])
 
 
-def cancellation(ttl_s: float) -> Outcome:
-    """How a job ends whose owner no longer wants it."""
-    now = time.time()
+def cancellation(ttl_s: float, now: float) -> Outcome:
+    """How a job ends now whose owner no longer wants it."""
     return Outcome("cancelled", now, now + ttl_s, JobCancelled.code, CANCELLED)
 
 

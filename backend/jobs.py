@@ -183,6 +183,10 @@ class Jobs:
         """Analyses that this server runs."""
         return self._pace.running
 
+    def trouble(self) -> str | None:
+        """What keeps this server from taking photos, beside its own part in it: nothing."""
+        return None
+
     async def counts(self) -> dict[Status, int]:
         """How many jobs the store has of each status."""
         return await self._store.counts()

@@ -20,6 +20,7 @@ from holdcheck import memory
 if TYPE_CHECKING:
     from backend.shared.jobs import SharedJobs
 
+_TROUBLE_S = 10
 _SPARE_UPLOADS = 4
 """So many more may arrive than the queue has places: some will be refused, and phones are slow."""
 
@@ -55,6 +56,9 @@ class Service:
     def not_ready(self) -> NotReady | None:
         """Why no photos should be sent here now; None where nothing speaks against it."""
         problem = not_loaded(self.engine.models, self.load_error) or self.watch.problem()
+        trouble = self.jobs.trouble()
+        if problem is None and trouble is not None:
+            return NotReady(trouble, _TROUBLE_S)
         load = self.jobs.load()
         if problem is None and not load.running and not load.waiting:
             try:

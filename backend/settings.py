@@ -187,10 +187,29 @@ def _check_shared(settings: ServiceSettings) -> None:
         )
     if not database_url:
         return
-    if urlsplit(database_url).scheme not in _POSTGRES:
-        raise SettingsError("DATABASE_URL=(hidden): takes postgresql://USER:PASSWORD@HOST/NAME")
-    data = urlsplit(settings.data_url)
-    if not (data.scheme == "s3" and data.netloc) and not (data.scheme == "file" and data.path.strip("/")):
+    if not _is_postgres(database_url):
+        raise SettingsError(
+            "DATABASE_URL=(hidden): takes postgresql://USER:PASSWORD@HOST/NAME, with %2F and so on for what "
+            "is special in user and password"
+        )
+    if "@" in settings.data_url:
+        raise SettingsError(
+            "DATA_URL=(hidden): takes no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    if not re.fullmatch(r"file:///.*[^/].*|s3://[^/].*", settings.data_url):
         raise SettingsError(f"DATA_URL={settings.data_url}: takes file:///FOLDER or s3://BUCKET/PREFIX")
     if find_spec("asyncpg") is None or find_spec("obstore") is None:
         raise SettingsError("DATABASE_URL: its libraries are missing: pip install 'holdcheck[cluster]'")
+
+
+def _is_postgres(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # A password with / ? or # in it ends the host's part early.
+        return (
+            parts.scheme in _POSTGRES
+            and (parts.port or 1) > 0
+            and "@" not in url.replace(parts.netloc, "", 1)
+        )
+    except ValueError:
+        return False

@@ -20,7 +20,8 @@ _WEIGH_S = 5.0
 """So often the jobs' bytes are added up, which reads every row."""
 
 _QUEUE = """
-SELECT (SELECT count(*) FROM jobs WHERE status = 'running'),
+SELECT extract(epoch FROM clock_timestamp())::double precision,
+       (SELECT count(*) FROM jobs WHERE status = 'running'),
        ARRAY(SELECT id FROM jobs WHERE status = 'queued' ORDER BY number)
 """
 _BYTES = "SELECT coalesce(sum(data_bytes), 0) FROM jobs"
@@ -37,6 +38,8 @@ class Board:
     def __init__(self, database: Database, bell: Bell, weighed: Callable[[int], None]) -> None:
         self.waiting: dict[str, int] = {}
         """Jobs' ids in their order, each with how many analyses are ahead of it."""
+        self.trouble: str | None = None
+        """Why it may not be seen how it stands."""
         self._running = 0
         self._database = database
         self._bell = bell
@@ -54,7 +57,14 @@ class Board:
         Raises:
             StorageUnavailable: the database does not say.
         """
-        running, waiting = await self._database.call(lambda c: c.fetchrow(_QUEUE))
+        asked = time.time()
+        try:
+            at, running, waiting = await self._database.call(lambda c: c.fetchrow(_QUEUE))
+        except Unavailable:
+            self.trouble = "The database that keeps the jobs does not answer."
+            raise
+        self.trouble = None
+        self._database.says(at, asked)
         self._running = running
         self.waiting = {job_id: running + ahead for ahead, job_id in enumerate(waiting)}
         if time.monotonic() - self._weighed_at >= _WEIGH_S:

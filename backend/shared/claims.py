@@ -35,11 +35,15 @@ class Claim:
 _CLAIM = f"""
 WITH next AS (
     SELECT number, status FROM jobs
-    WHERE status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp())
+    WHERE status = 'queued' OR (
+        status = 'running' AND lease_until < clock_timestamp()
+        -- After a restart its holder gets as long as a lease to renew it.
+        AND pg_postmaster_start_time() < clock_timestamp() - $3::interval
+    )
     ORDER BY number LIMIT 1 FOR UPDATE
 )
 UPDATE jobs SET status = 'running', started_at = $1, attempts = attempts + 1,
-    claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3
+    claim = claim + 1, claimed_by = $2, lease_until = clock_timestamp() + $3::interval
 FROM next WHERE jobs.number = next.number
 RETURNING {", ".join(f"jobs.{name}" for name in COLUMNS)},
     jobs.claim, next.status = 'running', jobs.request_id
@@ -48,7 +52,7 @@ _CLAIM_AROUND = _CLAIM.replace("FOR UPDATE", "FOR UPDATE SKIP LOCKED")
 _ORDER_WAIT = "SET LOCAL lock_timeout = '300ms'"
 """A row is locked for a millisecond while an event is written. Longer: its server is frozen, or far away."""
 _RENEW = """
-UPDATE jobs SET lease_until = clock_timestamp() + $3
+UPDATE jobs SET lease_until = clock_timestamp() + $3::interval
 FROM unnest($1::text[], $2::bigint[]) AS held (id, claim)
 WHERE jobs.id = held.id AND jobs.claim = held.claim AND jobs.status = 'running'
 RETURNING jobs.id, jobs.claim

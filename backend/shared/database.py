@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -91,8 +92,10 @@ async def prepare(url: str, migrations: Sequence[str] = MIGRATIONS) -> None:
                 await _migrate(connection, migrations)
         finally:
             await connection.close()
-    except (*_FAILURES, ValueError) as error:
+    except _FAILURES as error:
         raise StoreUnusable(str(error)) from None
+    except ValueError:  # its text may have a part of the password in it
+        raise StoreUnusable("it is no URL of a database") from None
 
 
 async def _migrate(connection: Any, migrations: Sequence[str]) -> None:
@@ -121,9 +124,19 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._ahead_s = 0.0
+        """By how much the database's clock is ahead of ours."""
         self._pool: Any = None
         self._opening = asyncio.Lock()
         self._calls: set[asyncio.Task[Any]] = set()
+
+    def now(self) -> float:
+        """What its clock says, seconds since the epoch, as near as we know."""
+        return time.time() + self._ahead_s
+
+    def says(self, at: float, asked: float) -> None:
+        """It was `at` there between `asked` and now."""
+        self._ahead_s = at - (asked + time.time()) / 2
 
     async def call(self, action: Callable[[Any], Awaitable[_T]]) -> _T:
         """Run `action` with a connection, in a transaction. It happens, even where the caller is cancelled.
@@ -163,7 +176,7 @@ class Database:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self.url,
-                    min_size=1,
+                    min_size=0,
                     max_size=_CONNECTIONS,
                     timeout=_TIMEOUT_S,
                     command_timeout=_TIMEOUT_S,

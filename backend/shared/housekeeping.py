@@ -5,7 +5,6 @@ Every server does all of it: what is erased twice does no harm, and whichever di
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any
@@ -54,7 +53,7 @@ class SharedHousekeeping:
 
     async def sweep(self) -> None:
         """Delete what has expired."""
-        expired = await self._store.expired(time.time())
+        expired = await self._store.expired(self._store.now())
         if expired:
             await asyncio.to_thread(self._files.ensure_bound)
         for job_id in expired:

@@ -44,6 +44,7 @@ from backend.shared.housekeeping import ROW_WITHIN_S, SharedHousekeeping
 from backend.shared.runner import Runner
 from backend.shared.store import PostgresStore, drop_row, is_done
 from backend.store import JobRecord, Status
+from backend.threads import FileThreads
 from backend.watch import Watch
 from holdcheck import memory
 
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 _LEASE_S = 15.0
 """A server that says nothing for so long has lost its jobs to others."""
+_THREADS = 4
+_MOST_WAITING = 32
+"""Requests that a store of files keeps waiting; the next is told that it is slow."""
 _LOOK_S = 10.0
 """So often who waits for a job's end looks without a notice."""
 
@@ -103,6 +107,7 @@ class SharedJobs:
             _LEASE_S,
         )
         self._housekeeping = SharedHousekeeping(settings.job_ttl_s, self._store, files)
+        self._threads = FileThreads(_THREADS, "files", _MOST_WAITING)
         self._waiting: dict[str, _Waiting] = {}
         self._accepting = 0
         self._draining = False
@@ -141,6 +146,7 @@ class SharedJobs:
         await self._queue_bell.close()
         await self._events_bell.close()
         await self._database.close()
+        self._threads.close()
 
     # --- what requests ask --------------------------------------------------------------------------------
 
@@ -198,6 +204,10 @@ class SharedJobs:
         """Analyses that this server runs."""
         return self._pace.running
 
+    def trouble(self) -> str | None:
+        """What keeps this server from taking photos, beside its own part in it."""
+        return self._board.trouble
+
     async def counts(self) -> dict[Status, int]:
         """How many jobs the store has of each status."""
         return await self._store.counts()
@@ -231,7 +241,7 @@ class SharedJobs:
         claim = await self._store.claim_of(record.id)
         if claim is not None:
             with suppress(FileNotFoundError):
-                return await asyncio.to_thread(self.files.open_result, record.id, claim)
+                return await self._threads.run(self.files.open_result, record.id, claim)
         raise JobNotFound(NO_SUCH_JOB)
 
     async def open_corrections(self, record: JobRecord) -> BinaryIO:
@@ -240,7 +250,7 @@ class SharedJobs:
         Raises:
             FileNotFoundError: nothing was.
         """
-        return await asyncio.to_thread(self.files.open_corrections, record.id)
+        return await self._threads.run(self.files.open_corrections, record.id)
 
     async def write_corrections(self, record: JobRecord, document: bytes, *, share: bool) -> None:
         """Keep what was put right about the result of a job that is done.
@@ -255,12 +265,12 @@ class SharedJobs:
         async def write(connection: Any) -> None:
             if not await is_done(connection, record.id):
                 raise JobNotFound(NO_SUCH_JOB)
-            await asyncio.to_thread(
+            await self._threads.run(
                 self.files.write_corrections, record.id, document, shared_by, load.running + load.waiting
             )
 
         await self._store.alone(record.id, write)
-        await self._store.weigh(record.id, await asyncio.to_thread(self.files.size, record.id))
+        await self._store.weigh(record.id, await self._threads.run(self.files.size, record.id))
 
     async def wait(self, job_id: str) -> None:
         """Return when the job has ended, or this process is about to."""
@@ -285,7 +295,7 @@ class SharedJobs:
 
         async def forget(connection: Any) -> None:
             await drop_row(connection, record.id)
-            await asyncio.to_thread(self.files.erase, record.id)
+            await self._threads.run(self.files.erase, record.id)
 
         await self._store.alone(record.id, forget)
 
@@ -295,7 +305,7 @@ class SharedJobs:
             return False
 
         async def forget(_connection: Any) -> bool:
-            return await asyncio.to_thread(self.files.erase_shared, job_id, owner)
+            return await self._threads.run(self.files.erase_shared, job_id, owner)
 
         # Else a server that is keeping it would put back what is erased here.
         return await self._store.alone(job_id, forget)
@@ -328,7 +338,7 @@ class SharedJobs:
         self._accepting += 1
         try:
             until = time.time() + ROW_WITHIN_S
-            size = await asyncio.to_thread(self.files.seal, record.id)
+            size = await self._threads.run(self.files.seal, record.id)
             # Where its answer is lost nobody can tell whether it is a job: its photo stays, for if it is one.
             # What is none is tidied away.
             held = await self._store.add_within(record, size, request_id_var.get(), self._most_waiting, until)
@@ -336,7 +346,7 @@ class SharedJobs:
             self._accepting -= 1
         if held is None or held.id != record.id:
             with suppress(Unavailable):
-                await asyncio.to_thread(self.files.erase, record.id)
+                await self._threads.run(self.files.erase, record.id)
         if held is None:
             raise self._full()
         return held
@@ -405,13 +415,15 @@ class SharedJobs:
         if record.ended:
             return False
         try:
-            cancelled = await self._store.finish(record.id, cancellation(self._settings.job_ttl_s))
+            cancelled = await self._store.finish(
+                record.id, cancellation(self._settings.job_ttl_s, self._store.now())
+            )
         except Unavailable:
-            await asyncio.to_thread(self.files.erase, record.id)
+            await self._threads.run(self.files.erase, record.id)
             raise
         if cancelled:
             self._watch.cancelled(record)
-            await asyncio.to_thread(self.files.erase, record.id)
+            await self._threads.run(self.files.erase, record.id)
             with suppress(Unavailable):
                 await self._board.look()
             self._announce()

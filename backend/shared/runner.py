@@ -7,7 +7,6 @@ cancelled the job or another server took it up, the analysis stops and nothing m
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from backend.shared.events import EventRows
 from backend.shared.feed import SharedFeed
 from backend.shared.files import SharedFiles
 from backend.shared.store import PostgresStore
+from backend.threads import FileThreads
 from backend.watch import Watch
 from holdcheck import memory
 from holdcheck.errors import HoldcheckError
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _AGAIN_S = 2.0
 """After the database or the files' store did not answer."""
+_MOST_THREADS = 8
 _RENEWALS = 4
 """In the time that a lease lasts."""
 
@@ -100,6 +101,7 @@ class Runner:
         self._watch = watch
         self._pace = pace
         self._lease_s = lease_s
+        self._threads = FileThreads(min(engine.slots + 1, _MOST_THREADS), "run-files")
         self._runs: dict[tuple[str, int], Run] = {}
         self._starved: tuple[str, float] | None = None
         """A job that was given back for want of memory, and how many MiB it needs."""
@@ -137,6 +139,7 @@ class Runner:
             self._renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewing
+        self._threads.close()
 
     # --- one job after the other --------------------------------------------------------------------------
 
@@ -147,7 +150,7 @@ class Runner:
                 if await self._still_starves():
                     await asyncio.sleep(MEMORY_LOOK_S)
                     continue
-                claim = await self._claims.claim(time.time())
+                claim = await self._claims.claim(self._store.now())
             except Unavailable:
                 await asyncio.sleep(_AGAIN_S)
                 continue
@@ -209,7 +212,7 @@ class Runner:
 
     async def _photo(self, run: Run) -> Path | None:
         try:
-            return await asyncio.to_thread(self._files.fetch_photo, *run.key)
+            return await self._threads.run(self._files.fetch_photo, *run.key)
         except FileNotFoundError:
             # Its owner deleted it, and the database did not hear of it; or it was run elsewhere meanwhile.
             run.lost = True
@@ -220,10 +223,13 @@ class Runner:
         self._watch.began(run.claim.record)
         analysis = run.analysis = self._engine.analyze(job)
         last = await relay(job.id, analysis, run.feed, self._settings.job_timeout_s, self._watch)
-        if last is not None:
+        unwritten = run.feed.error if isinstance(run.feed.error, Unavailable) else None
+        if last is not None and not (unwritten and last.step == "error"):
             self._settle_soon(run, last)
         await analysis.aclose()
         self._watch.worker_free()
+        if unwritten and not run.settling:
+            raise unwritten  # the photo is as good as it was
         return last
 
     def _tell_beginning(self, run: Run, told: Line | None) -> None:
@@ -267,7 +273,7 @@ class Runner:
 
     async def _put_off(self, run: Run, error: Unavailable) -> None:
         """The database or the files' store does not answer: the job waits, unless it has for long."""
-        if time.time() > run.claim.record.created_at + self._settings.job_ttl_s:
+        if self._store.now() > run.claim.record.created_at + self._settings.job_ttl_s:
             self._settle_soon(run, refusal(error))
         else:
             with suppress(Unavailable):
@@ -287,13 +293,13 @@ class Runner:
         try:
             try:
                 if last.step == "complete":
-                    await asyncio.to_thread(self._write_outputs, run, last.data["result"])
+                    await self._threads.run(self._write_outputs, run, last.data["result"])
                 await self._end(run, last)
             except Unavailable as error:
                 # The files' store does not take the result; the database may take a short line.
                 await self._end(run, refusal(error))
                 with suppress(Unavailable):
-                    await asyncio.to_thread(self._files.drop_outputs, *run.key)
+                    await self._threads.run(self._files.drop_outputs, *run.key)
         except ClaimLost:
             with suppress(Unavailable):
                 await self._clear_up(run)
@@ -303,7 +309,7 @@ class Runner:
             await self._part_with(run)
 
     async def _end(self, run: Run, last: Event) -> None:
-        await run.feed.end(last, outcome_of(last, self._settings.job_ttl_s))
+        await run.feed.end(last, outcome_of(last, self._settings.job_ttl_s, self._store.now()))
         self._watch.ended(run.claim.record, last)
         await self._drop_photo(run)
 
@@ -313,19 +319,19 @@ class Runner:
         if await self._claims.ended(run.claim):
             await self._drop_photo(run)
         else:
-            await asyncio.to_thread(self._files.drop_outputs, *run.key)
+            await self._threads.run(self._files.drop_outputs, *run.key)
 
     async def _drop_photo(self, run: Run) -> None:
-        await asyncio.to_thread(self._files.drop_photo, run.job_id)
+        await self._threads.run(self._files.drop_photo, run.job_id)
         with suppress(Unavailable):
-            await self._store.weigh(run.job_id, await asyncio.to_thread(self._files.size, run.job_id))
+            await self._store.weigh(run.job_id, await self._threads.run(self._files.size, run.job_id))
 
     def _write_outputs(self, run: Run, result: Any) -> None:
         self._files.write_outputs(*run.key, result_json(result))
 
     async def _part_with(self, run: Run) -> None:
         self._watch.let_go(run.claim.record)
-        await asyncio.to_thread(self._files.discard_run, *run.key)
+        await self._threads.run(self._files.discard_run, *run.key)
         self._runs.pop(run.key, None)
 
     # --- claims -------------------------------------------------------------------------------------------

@@ -31,8 +31,12 @@ class PostgresStore:
         self._database = database
         self._alone = asyncio.Semaphore(_ALONE)
 
+    def now(self) -> float:
+        """The database's clock, seconds since the epoch: every server goes by it, whatever its own says."""
+        return self._database.now()
+
     async def add(self, record: JobRecord) -> JobRecord:
-        return await self._database.call(lambda c: _insert(c, record, 0, ""))
+        return await self._database.call(lambda c: _insert(c, record, self.now(), 0, ""))
 
     async def add_within(
         self, record: JobRecord, data_bytes: int, request_id: str, most_waiting: int, until: float
@@ -43,7 +47,8 @@ class PostgresStore:
         Args:
             data_bytes: what its photo takes.
             request_id: what the log lines about it are to carry, on whichever server.
-            until: when, in seconds since the epoch, its photo may be taken for one without a job.
+            until: when its photo may be taken for one without a job, by this server's own clock: what is
+                known of the database's may be out by as long as this server froze.
 
         Raises:
             StorageUnavailable: it is later than that; nothing was added.
@@ -56,10 +61,10 @@ class PostgresStore:
                 raise StorageUnavailable("The photo took too long to be stored: send it again.", 5)
             waiting = await connection.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'")
             if waiting < most_waiting:
-                return await _insert(connection, record, data_bytes, request_id)
+                return await _insert(connection, record, self.now(), data_bytes, request_id)
             if record.idempotency_key is None:
                 return None
-            return await _by_key(connection, record.owner, record.idempotency_key)
+            return await _by_key(connection, record.owner, record.idempotency_key, self.now())
 
         return await self._database.call(insert)
 
@@ -90,10 +95,10 @@ class PostgresStore:
 
     async def get(self, job_id: str) -> JobRecord | None:
         query = f"{SELECT}WHERE id = $1 AND (expires_at IS NULL OR expires_at > $2)"
-        return await self._database.call(lambda c: _one(c, query, job_id, time.time()))
+        return await self._database.call(lambda c: _one(c, query, job_id, self.now()))
 
     async def by_key(self, owner: str, idempotency_key: str) -> JobRecord | None:
-        return await self._database.call(lambda c: _by_key(c, owner, idempotency_key))
+        return await self._database.call(lambda c: _by_key(c, owner, idempotency_key, self.now()))
 
     async def unfinished(self) -> list[JobRecord]:
         rows = await self._fetch(f"{SELECT}WHERE status IN ('queued', 'running') ORDER BY number")
@@ -163,7 +168,9 @@ class PostgresStore:
         return await self._database.call(lambda c: c.fetch(query, *values))
 
 
-async def _insert(connection: Any, record: JobRecord, data_bytes: int, request_id: str) -> JobRecord:
+async def _insert(
+    connection: Any, record: JobRecord, now: float, data_bytes: int, request_id: str
+) -> JobRecord:
     """Keep a new job; answers the one that has its owner's idempotency key already, if any."""
     values = [getattr(record, name) for name in COLUMNS]
     while True:
@@ -174,13 +181,13 @@ async def _insert(connection: Any, record: JobRecord, data_bytes: int, request_i
                 "WHERE owner = $1 AND idempotency_key = $2 AND expires_at <= $3",
                 record.owner,
                 record.idempotency_key,
-                time.time(),
+                now,
             )
         # Waits for another server that is adding the same key, until that has committed.
         if await connection.fetchval(_INSERT, *values, data_bytes, request_id) is not None:
             await notify(connection, QUEUE, "")
             return record
-        held = await _by_key(connection, record.owner, record.idempotency_key)
+        held = await _by_key(connection, record.owner, record.idempotency_key, now)
         if held is not None:
             return held
         # It ended or expired between the two.
@@ -234,5 +241,5 @@ async def _one(connection: Any, query: str, *values: Any) -> JobRecord | None:
     return None if row is None else JobRecord(*row)
 
 
-async def _by_key(connection: Any, owner: str, idempotency_key: str | None) -> JobRecord | None:
-    return await _one(connection, _BY_KEY, owner, idempotency_key, time.time())
+async def _by_key(connection: Any, owner: str, idempotency_key: str | None, now: float) -> JobRecord | None:
+    return await _one(connection, _BY_KEY, owner, idempotency_key, now)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
@@ -14,6 +15,7 @@ from backend.shared import jobs
 from backend.shared.claims import Claim
 from backend.store import Outcome
 from tests.backend.shared.house import House
+from tests.postgres import Postgres
 
 AWAY = StorageUnavailable("The server cannot store jobs now: try again later.", 60)
 LEASE_S = 0.6
@@ -296,5 +298,69 @@ def test_what_the_database_did_not_take_is_there_before_the_end(
         events = await house.events(job.id)
         assert [event["step"] for event in events] == ["queued", "upload", "detection", "complete"]
         assert [event["seq"] for event in events] == [1, 2, 3, 4]
+
+    _with_houses(test, House(url, tmp_path, held=True))
+
+
+def test_an_analysis_during_which_the_database_was_away_for_long_is_run_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Postgres
+) -> None:
+    monkeypatch.setattr(jobs, "_LEASE_S", 0.5)
+
+    async def test(house: House) -> None:
+        house.engine.script = lambda _: ("upload", "detection", "detection", "complete")
+        await house.open()
+        job = await house.post()
+        await house.until(job.id, "running")
+        house.engine.go(1)
+        await asyncio.sleep(0.2)
+        await asyncio.to_thread(postgres.stop, signal.SIGQUIT)
+        house.engine.go(1)
+        async with asyncio.timeout(20):
+            while house.jobs.trouble() is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)  # longer than its events are insisted on
+        house.engine.go()
+        await asyncio.to_thread(postgres.start)
+        await house.until(job.id, "done")
+        events = await house.events(job.id)
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        assert [event["step"] for event in events].count("complete") == 1
+        async with asyncio.timeout(20):
+            while house.jobs.trouble() is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    _with_houses(test, House(url, tmp_path, held=True))
+
+
+def test_a_store_of_files_that_hangs_keeps_no_other_jobs_stream(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(house: House) -> None:
+        await house.open()
+        done = await house.post()
+        house.engine.go()
+        done = await house.until(done.id, "done")
+        house.engine.step = asyncio.Semaphore(0)
+        other = await house.post()
+        async with asyncio.timeout(20):
+            while len(house.engine.jobs) < 2:  # noqa: ASYNC110 - its photo has been fetched
+                await asyncio.sleep(0.01)
+        over = threading.Event()
+        monkeypatch.setattr(house.blobs, "open", lambda _: over.wait(30))
+        readers = [asyncio.create_task(house.jobs.open_result(done)) for _ in range(50)]
+        try:
+            async with asyncio.timeout(5):
+                lines = await house.jobs.follow(other.id, 0)
+                house.engine.go(1)
+                while json.loads((await anext(lines)).json)["step"] != "upload":
+                    pass
+            refused = [reader for reader in readers if reader.done()]
+            assert {type(reader.exception()) for reader in refused} == {StorageUnavailable}
+            assert 0 < len(refused) < 50
+        finally:
+            over.set()
+            await asyncio.gather(*readers, return_exceptions=True)
+            house.engine.go()
 
     _with_houses(test, House(url, tmp_path, held=True))

@@ -45,10 +45,10 @@ class House:
     blobs: Blobs
     servers: list[Server]
 
-    def open(self, **settings: str) -> Server:
+    def open(self, more: str = "", **settings: str) -> Server:
         folder = self.folder / f"server{len(self.servers)}"
         folder.mkdir()
-        prelude = _PRELUDE.format(gate=str(self._gate))
+        prelude = _PRELUDE.format(gate=str(self._gate)) + more
         self.servers.append(start(folder, {**_SETTINGS, **self.shared, **settings}, prelude=prelude))
         return self.servers[-1]
 
@@ -277,3 +277,17 @@ def test_what_expires_goes_from_everywhere_but_what_was_shared_for_training(
         assert house.blobs.folders("corrections") == []
     finally:
         house.remove()
+
+
+def test_a_server_whose_clock_is_wrong_expires_no_job_early(house: House, wall: bytes) -> None:
+    a = house.open(JOB_TTL_S="60")
+    job_id = _post(a, wall)
+    a.follow(job_id, "0")
+    ahead = house.open(JOB_TTL_S="60", more="time.time = lambda clock=time.time: clock() + 300")
+    behind = house.open(JOB_TTL_S="60", more="time.time = lambda clock=time.time: clock() - 300")
+    a.process.kill()
+    late = _post(behind, wall)
+    behind.follow(late, "0")
+    time.sleep(1)  # both have swept at their start
+    for job in (job_id, late):
+        assert [_status(server, job) for server in (ahead, behind)] == ["done", "done"]
