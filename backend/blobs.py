@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.parse import unquote, urlsplit
@@ -70,13 +71,23 @@ class Blobs(Protocol):
         """The names of all folders below one that have something in them."""
         ...
 
+    def contents(self, below: str) -> Iterator[tuple[str, list[str]]]:
+        """Each folder below one, and the names of all that is in it, such as `outputs/result.json`.
+
+        One after the other, however many there are.
+        """
+        ...
+
     def total(self, folder: str) -> int:
         """Bytes of everything below."""
         ...
 
 
-def open_blobs(url: str) -> Blobs:
+def open_blobs(url: str, spool: Path) -> Blobs:
     """What a DATA_URL names: `file:///srv/holdcheck`, `s3://bucket/prefix`, or what else fsspec knows.
+
+    Args:
+        spool: a folder of this machine's disk, for what comes from far away and is read here.
 
     Raises:
         ValueError: it names nothing that can be used.
@@ -86,7 +97,7 @@ def open_blobs(url: str) -> Blobs:
         return FolderBlobs(Path(unquote(parts.path)))
     if parts.scheme in ("", "file"):
         raise ValueError("takes file:///FOLDER or a URL such as s3://BUCKET/PREFIX")
-    return FsspecBlobs(url)
+    return FsspecBlobs(url, spool)
 
 
 class FolderBlobs:
@@ -109,7 +120,9 @@ class FolderBlobs:
             shutil.copyfileobj(source, target)
 
     def open(self, name: str) -> BinaryIO:
-        return (self._folder / name).open("rb")
+        path = self._folder / name
+        with _local_errors():
+            return path.open("rb")
 
     def drop(self, name: str) -> None:
         with storage_errors():
@@ -125,8 +138,15 @@ class FolderBlobs:
             return [entry.name for entry in (self._folder / below).iterdir() if entry.is_dir()]
         return []
 
+    def contents(self, below: str) -> Iterator[tuple[str, list[str]]]:
+        with storage_errors(), suppress(FileNotFoundError), os.scandir(self._folder / below) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    found = _below(Path(entry.path))
+                    yield entry.name, [path.relative_to(entry.path).as_posix() for path in found]
+
     def total(self, folder: str) -> int:
-        return sum(_size(path) for path in (self._folder / folder).rglob("*"))
+        return sum(_size(path) for path in _below(self._folder / folder))
 
     def _place(self, name: str, source: BinaryIO) -> None:
         with storage_errors():
@@ -162,17 +182,22 @@ class FsspecBlobs:
     endpoint come from the library's own variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, spool: Path) -> None:
         import fsspec
 
+        self._spool = spool
+        self._bucket: Any = None
         options: dict[str, Any] = {}
         if urlsplit(url).scheme == "s3":
             from obstore.fsspec import register
+            from obstore.store import from_url
 
             register("s3")
             options["retry_config"] = {"max_retries": 3, "retry_timeout": timedelta(seconds=_PATIENCE_S)}
         self._files: Any
         self._files, self._root = fsspec.core.url_to_fs(url, **options)
+        if options:
+            self._bucket = from_url(f"s3://{self._root.partition('/')[0]}", **options)
 
     def put(self, name: str, data: bytes) -> None:
         with _store_errors():
@@ -183,16 +208,24 @@ class FsspecBlobs:
             self._files.put_file(str(file), self._at(name))
 
     def fetch(self, name: str, to: Path) -> None:
-        with _store_errors(may_lack=True):
-            self._files.get_file(self._at(name), str(to))
+        data = self._fetched(name)
+        with storage_errors():
+            to.write_bytes(data)
 
     def open(self, name: str) -> BinaryIO:
         # Through a file that has no name any more: one answer, whatever is put meanwhile, and no more memory
         # for a slow reader than if it lay here.
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "blob"
-            self.fetch(name, file)
-            return cast(BinaryIO, file.open("rb"))
+        data = self._fetched(name)
+        with storage_errors():
+            make_private(self._spool)
+            file = tempfile.TemporaryFile(dir=self._spool)  # noqa: SIM115 - it is handed on
+            try:
+                file.write(data)
+                file.seek(0)
+            except OSError:
+                file.close()
+                raise
+            return cast(BinaryIO, file)
 
     def drop(self, name: str) -> None:
         with suppress(FileNotFoundError), _store_errors(may_lack=True):
@@ -200,27 +233,64 @@ class FsspecBlobs:
 
     def erase(self, folder: str) -> None:
         with _store_errors():
-            for path in self._find(folder):
+            for path in [path for path, _ in self._found(folder)]:
                 # Another server may be at it.
                 with suppress(FileNotFoundError):
                     self._files.rm_file(path)
 
     def folders(self, below: str) -> list[str]:
+        return sorted({folder for folder, _ in self.contents(below)})
+
+    def contents(self, below: str) -> Iterator[tuple[str, list[str]]]:
+        start = len(self._at(below)) + 1
         with _store_errors():
-            depth = len(PurePosixPath(self._at(below)).parts)
-            return sorted({PurePosixPath(path).parts[depth] for path in self._find(below)})
+            names = (path[start:].partition("/") for path, _ in self._found(below))
+            for folder, parts in groupby((name for name in names if name[1]), key=lambda name: name[0]):
+                yield folder, [name for _, _, name in parts]
 
     def total(self, folder: str) -> int:
         with _store_errors():
-            return sum(int(found["size"] or 0) for found in self._find(folder).values())
+            return sum(size for _, size in self._found(folder))
 
-    def _find(self, folder: str) -> dict[str, dict[str, Any]]:
-        """What another server wrote or erased is seen: nothing is remembered."""
-        self._files.invalidate_cache()
-        return dict(self._files.find(self._at(folder), detail=True))
+    def _fetched(self, name: str) -> bytes:
+        # Whole: its library fetches nothing in parts by one answer.
+        with _store_errors(may_lack=True):
+            return cast(bytes, self._files.cat_file(self._at(name)))
+
+    def _found(self, folder: str) -> Iterator[tuple[str, int]]:
+        """All objects below, and their bytes."""
+        if self._bucket is None:
+            self._files.invalidate_cache()
+            for path, found in self._files.find(self._at(folder), detail=True).items():
+                yield path, int(found["size"] or 0)
+            return
+        # fsspec would ask for each folder by itself, and remember all of them; a bucket names a thousand
+        # objects at a time, whatever their folders.
+        bucket, _, prefix = self._at(folder).partition("/")
+        for part in self._bucket.list(prefix or None):
+            for found in part:
+                yield f"{bucket}/{found['path']}", found["size"]
 
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files; what another server erases meanwhile is left out."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+@contextmanager
+def _local_errors() -> Iterator[None]:
+    """As `storage_errors`, where that something is not there is an answer."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with storage_errors():
+            raise
 
 
 def _size(path: Path) -> int:

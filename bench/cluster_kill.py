@@ -23,6 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from ray.cluster_utils import Cluster
 
 from backend.blobs import open_blobs
+from backend.shared.binding import bind
 from backend.shared.database import Database
 from backend.shared.files import SharedFiles
 from backend.shared.housekeeping import SharedHousekeeping
@@ -49,7 +50,8 @@ class Victims:
         self._database = self._postgres.new_database()
         os.environ.update(running_s3().environment)
         data_url = running_s3().new_folder()
-        self._blobs = open_blobs(data_url)
+        self._data_url = data_url
+        self._blobs = open_blobs(data_url, folder / "spool")
         self._cluster = Cluster(initialize_head=True, head_node_args=_NODE)
         self._second: Any = self._add()
         settings = {
@@ -79,7 +81,10 @@ class Victims:
         """Every job, after what services do every ten minutes: dead ones' half uploads go the second time."""
         database = Database(self._database)
         with tempfile.TemporaryDirectory() as spool:
-            files = SharedFiles(self._blobs, Path(spool) / "spool", 2**40, keeps_corrections=False)
+            store_id = await bind(self._database, self._blobs, self._data_url)
+            files = SharedFiles(
+                self._blobs, Path(spool) / "spool", 2**40, store_id=store_id, keeps_corrections=False
+            )
             housekeeping = SharedHousekeeping(3600, PostgresStore(database), files)
             await housekeeping.tidy()
             await housekeeping.tidy()

@@ -54,7 +54,7 @@ from backend.blobs import open_blobs
 with tempfile.TemporaryDirectory() as folder:
     photo = pathlib.Path(folder) / "photo"
     photo.write_bytes(bytes(4 * 2**20))
-    blobs = open_blobs(sys.argv[2])
+    blobs = open_blobs(sys.argv[2], pathlib.Path(folder))
     blobs.put_file("job/inputs/photo", photo)
     blobs.fetch("job/inputs/photo", photo)
     blobs.erase("job")

@@ -52,6 +52,9 @@ MIGRATIONS: tuple[str, ...] = (
     );
     -- Uncompressed: a part of a long event is read without the rest of it.
     ALTER TABLE job_events ALTER COLUMN json SET STORAGE EXTERNAL;
+    -- Which store of files these jobs are kept in, and whether that has been told.
+    CREATE TABLE holdcheck_store (id text NOT NULL, bound boolean NOT NULL);
+    INSERT INTO holdcheck_store VALUES (gen_random_uuid()::text, false);
     """,
 )
 """The schema's history; holdcheck_schema says how many of these the database has seen. Only ever append."""
@@ -68,6 +71,8 @@ ADDING = _MIGRATING + 1
 """An advisory lock: two servers never find the same last place in the queue."""
 CLAIMING = _MIGRATING + 2
 """An advisory lock: jobs are claimed in their order, also where rows are locked for a moment."""
+BINDING = _MIGRATING + 3
+"""An advisory lock: servers that start together give a new store of files one id."""
 _CONNECTIONS = 5
 _TIMEOUT_S = 30.0
 _FROZEN_AFTER = "10s"

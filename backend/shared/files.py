@@ -4,6 +4,7 @@
     jobs/<id>/outputs/<claim>/result.json  and photo.jpg, where the server keeps corrections
     jobs/<id>/outputs/corrections.json     and the mark of who allowed training with them
     corrections/<id>/                      corrections that outlive their jobs
+    holdcheck-store                        the id of the database that has the jobs
 
 A result is named after the claim that it was made under: a server that was only slow, and comes back, puts
 nothing in its successor's place.
@@ -18,12 +19,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.blobs import Blobs
-from backend.errors import StorageFull, Unavailable
+from backend.errors import StorageFull, StorageUnavailable, Unavailable
 from backend.job_files import OUTPUT_ALLOWANCE, is_ours, make_private, storage_errors
 from backend.kept import MARK_NAME
+from backend.shared.binding import MARK_NAME as STORE_MARK
+from backend.shared.binding import read_mark
 from holdcheck.corrections import CORRECTIONS_NAME, KEPT_FOLDER, PHOTO_NAME, RESULT_NAME
 
 log = logging.getLogger(__name__)
+
+PHOTO = "inputs/photo"
+"""In a job's folder."""
 
 
 class SharedFiles:
@@ -34,6 +40,7 @@ class SharedFiles:
         blobs: where every server reaches them.
         spool: a folder of this server's own, for photos that arrive or are analysed; emptied here.
         max_bytes: MAX_DATA_MB, of all servers together.
+        store_id: what `bind` found it to have.
         keeps_corrections: KEEP_CORRECTIONS.
     """
 
@@ -43,9 +50,11 @@ class SharedFiles:
         spool: Path,
         max_bytes: int,
         *,
+        store_id: str,
         keeps_corrections: bool,
     ) -> None:
         self._blobs = blobs
+        self._store_id = store_id
         self._spool = spool
         self._max_bytes = max_bytes
         self._keeps_corrections = keeps_corrections
@@ -64,6 +73,18 @@ class SharedFiles:
         """What all jobs take now, on all servers."""
         with self._lock:
             self._used = used_bytes
+
+    def ensure_bound(self) -> None:
+        """Ask whether this is still the store that the jobs are kept in.
+
+        Raises:
+            StorageUnavailable: it is not: a share was unmounted, or another one mounted in its place.
+        """
+        found = read_mark(self._blobs)
+        if found != self._store_id:
+            what = "is missing" if found is None else "is another database's"
+            log.error("DATA_URL is not the store that the jobs are kept in: its %s %s", STORE_MARK, what)
+            raise StorageUnavailable("The server's storage cannot be used now: try again later.", 60)
 
     # --- a photo that arrives -----------------------------------------------------------------------------
 
@@ -96,8 +117,9 @@ class SharedFiles:
 
     def seal(self, job_id: str) -> int:
         """Put the photo where every server reaches it, and it outlives this one; answers its bytes."""
+        self.ensure_bound()
         photo = self._spool / job_id / "photo"
-        self._blobs.put_file(f"jobs/{job_id}/inputs/photo", photo)
+        self._blobs.put_file(f"jobs/{job_id}/{PHOTO}", photo)
         size = photo.stat().st_size
         self._add(size)
         self.discard(job_id)
@@ -120,7 +142,8 @@ class SharedFiles:
         folder = self._run(job_id, claim)
         with storage_errors():
             make_private(folder)
-        self._blobs.fetch(f"jobs/{job_id}/inputs/photo", folder / "photo")
+        with self._surely_missing():
+            self._blobs.fetch(f"jobs/{job_id}/{PHOTO}", folder / "photo")
         return folder / "photo"
 
     def copy(self, job_id: str, claim: int) -> Path | None:
@@ -133,6 +156,7 @@ class SharedFiles:
 
     def write_outputs(self, job_id: str, claim: int, result: bytes) -> None:
         """Put the result, and the copy that the analysis made, if it made one and there is room."""
+        self.ensure_bound()
         self._blobs.put(_result(job_id, claim), result)
         self._add(len(result))
         copy = self.copy(job_id, claim)
@@ -152,7 +176,7 @@ class SharedFiles:
     def drop_photo(self, job_id: str) -> None:
         """Delete it if it is there. A store that fails here hides no earlier error: a tidying tries again."""
         with suppress(Unavailable):
-            self._blobs.drop(f"jobs/{job_id}/inputs/photo")
+            self._blobs.drop(f"jobs/{job_id}/{PHOTO}")
 
     def open_result(self, job_id: str, claim: int) -> BinaryIO:
         """The result of the claim that a job ended under.
@@ -160,7 +184,8 @@ class SharedFiles:
         Raises:
             FileNotFoundError: it is gone.
         """
-        return self._blobs.open(_result(job_id, claim))
+        with self._surely_missing():
+            return self._blobs.open(_result(job_id, claim))
 
     # --- corrections, and the end -------------------------------------------------------------------------
 
@@ -170,7 +195,8 @@ class SharedFiles:
         Raises:
             FileNotFoundError: there are none.
         """
-        return self._blobs.open(f"{_outputs(job_id)}/{CORRECTIONS_NAME}")
+        with self._surely_missing():
+            return self._blobs.open(f"{_outputs(job_id)}/{CORRECTIONS_NAME}")
 
     def write_corrections(self, job_id: str, document: bytes, shared_by: str | None, jobs_ahead: int) -> None:
         """Put them in place of those before.
@@ -179,6 +205,7 @@ class SharedFiles:
             shared_by: the job's owner where training with them is allowed; else None.
             jobs_ahead: analyses that have still to write their answers.
         """
+        self.ensure_bound()
         self._ensure_room(len(document) + jobs_ahead * OUTPUT_ALLOWANCE)
         # At no moment is more shared than was allowed.
         mark = f"{_outputs(job_id)}/{MARK_NAME}"
@@ -213,13 +240,14 @@ class SharedFiles:
             return False
         marks = (f"{_outputs(job_id)}/{MARK_NAME}", f"{KEPT_FOLDER}/{job_id}/{MARK_NAME}")
         if owner.encode() not in [self._read(mark) for mark in marks]:
+            self.ensure_bound()
             return False
         self.erase(job_id)
         return True
 
-    def job_ids(self) -> list[str]:
-        """The jobs of which anything is there."""
-        return self._blobs.folders("jobs")
+    def contents(self) -> Iterator[tuple[str, list[str]]]:
+        """The jobs of which anything is there, and the names of what is, such as `inputs/photo`."""
+        return self._blobs.contents("jobs")
 
     # --- small things -------------------------------------------------------------------------------------
 
@@ -250,6 +278,15 @@ class SharedFiles:
             log.error("a correction could not be kept: %s", error)
         finally:
             self.discard_run(job_id, claim)
+
+    @contextmanager
+    def _surely_missing(self) -> Iterator[None]:
+        """That something is not there is believed of the right store only."""
+        try:
+            yield
+        except FileNotFoundError:
+            self.ensure_bound()
+            raise
 
     def _read(self, name: str) -> bytes | None:
         try:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -32,13 +33,14 @@ from backend.jobs import GOODBYE, LAST_WORDS_S, MEASURED, NO_SUCH_JOB, same_requ
 from backend.logs import request_id_var
 from backend.queue import Pace, QueueLoad
 from backend.settings import ServiceSettings
+from backend.shared.binding import bind
 from backend.shared.board import Board
 from backend.shared.claims import Claim, Claims
 from backend.shared.database import EVENTS, QUEUE, Bell, Database, prepare
 from backend.shared.events import EventRows
 from backend.shared.feed import SharedFeed
 from backend.shared.files import SharedFiles
-from backend.shared.housekeeping import SharedHousekeeping
+from backend.shared.housekeeping import ROW_WITHIN_S, SharedHousekeeping
 from backend.shared.runner import Runner
 from backend.shared.store import PostgresStore, drop_row, is_done
 from backend.store import JobRecord, Status
@@ -335,10 +337,11 @@ class SharedJobs:
     async def _add(self, record: JobRecord) -> JobRecord:
         self._accepting += 1
         try:
+            until = time.time() + ROW_WITHIN_S
             size = await self._threads.run(self.files.seal, record.id)
             # Where its answer is lost nobody can tell whether it is a job: its photo stays, for if it is one.
             # What is none is tidied away.
-            held = await self._store.add_within(record, size, request_id_var.get(), self._most_waiting)
+            held = await self._store.add_within(record, size, request_id_var.get(), self._most_waiting, until)
         finally:
             self._accepting -= 1
         if held is None or held.id != record.id:
@@ -436,12 +439,17 @@ def open_shared_jobs(settings: ServiceSettings, engine: Engine, watch: Watch, sp
     """The jobs of the database and the store of files that the settings name. Outside of an event loop.
 
     Raises:
-        StoreUnusable: the database cannot be used, and why.
+        StoreUnusable: the database cannot be used, or not with this store of files, and why.
         StorageUnavailable: the store of files cannot.
     """
     url = settings.database_url.get_secret_value()
     asyncio.run(prepare(url))
-    blobs = open_blobs(settings.data_url)
-    blobs.total("jobs/none")  # that it answers
-    files = SharedFiles(blobs, spool, settings.max_data_bytes, keeps_corrections=settings.keep_corrections)
+    blobs = open_blobs(settings.data_url, spool)
+    files = SharedFiles(
+        blobs,
+        spool,
+        settings.max_data_bytes,
+        store_id=asyncio.run(bind(url, blobs, settings.data_url)),
+        keeps_corrections=settings.keep_corrections,
+    )
     return SharedJobs(settings, engine, Database(url), files, watch)

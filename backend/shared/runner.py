@@ -199,20 +199,25 @@ class Runner:
         losing = asyncio.create_task(self._wait_for_loss(run))
         last: Event | None = None
         try:
-            photo = await self._threads.run(self._files.fetch_photo, record.id, number)
+            photo = await self._photo(run)
             # A claim that was asked for before the signal may come after it.
-            if await self._has_memory(run, photo) and not self._draining:
+            if photo is not None and await self._has_memory(run, photo) and not self._draining:
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
-        except FileNotFoundError:
-            # Its owner deleted it, and the database did not hear of it; or it was run elsewhere meanwhile.
-            run.lost = True
-            await self._claims.forget(run.claim)
         finally:
             losing.cancel()
         if last is None and not run.lost and not run.settling:
             await self._claims.release(run.claim)
         return last
+
+    async def _photo(self, run: Run) -> Path | None:
+        try:
+            return await self._threads.run(self._files.fetch_photo, *run.key)
+        except FileNotFoundError:
+            # Its owner deleted it, and the database did not hear of it; or it was run elsewhere meanwhile.
+            run.lost = True
+            await self._claims.forget(run.claim)
+            return None
 
     async def _analyze(self, run: Run, job: Job) -> Event | None:
         self._watch.began(run.claim.record)

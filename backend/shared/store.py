@@ -5,9 +5,11 @@ and what `Claims` does instead.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from backend.errors import StorageUnavailable
 from backend.shared.database import ADDING, EVENTS, QUEUE, Database
 from backend.store import COLUMNS, JobRecord, Outcome, Status
 
@@ -37,7 +39,7 @@ class PostgresStore:
         return await self._database.call(lambda c: _insert(c, record, self.now(), 0, ""))
 
     async def add_within(
-        self, record: JobRecord, data_bytes: int, request_id: str, most_waiting: int
+        self, record: JobRecord, data_bytes: int, request_id: str, most_waiting: int, until: float
     ) -> JobRecord | None:
         """As `add`, while fewer than `most_waiting` jobs wait on all servers together; None where there is no
         place.
@@ -45,10 +47,18 @@ class PostgresStore:
         Args:
             data_bytes: what its photo takes.
             request_id: what the log lines about it are to carry, on whichever server.
+            until: when its photo may be taken for one without a job, by this server's own clock: what is
+                known of the database's may be out by as long as this server froze.
+
+        Raises:
+            StorageUnavailable: it is later than that; nothing was added.
         """
 
         async def insert(connection: Any) -> JobRecord | None:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", ADDING)
+            # Here: a server that freezes after this has lost its transaction ten seconds later.
+            if time.time() > until:
+                raise StorageUnavailable("The photo took too long to be stored: send it again.", 5)
             waiting = await connection.fetchval("SELECT count(*) FROM jobs WHERE status = 'queued'")
             if waiting < most_waiting:
                 return await _insert(connection, record, self.now(), data_bytes, request_id)
@@ -133,6 +143,11 @@ class PostgresStore:
 
     async def statuses(self) -> dict[str, Status]:
         return {row[0]: row[1] for row in await self._fetch("SELECT id, status FROM jobs")}
+
+    async def standing(self, job_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
+        """Of those that exist, the status and the latest claim."""
+        rows = await self._fetch("SELECT id, status, claim FROM jobs WHERE id = ANY($1::text[])", job_ids)
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     async def counts(self) -> dict[Status, int]:
         return {

@@ -156,7 +156,7 @@ def _store(data_dir: Path) -> Mapping[str, str]:
 
 def _in_s3(data_dir: Path) -> list[Path]:
     """Photos that a server has in its store of files."""
-    blobs = open_blobs(_store(data_dir)["DATA_URL"])
+    blobs = open_blobs(_store(data_dir)["DATA_URL"], data_dir / "spool")
     return [Path(job_id) for job_id in blobs.folders("jobs") if blobs.total(f"jobs/{job_id}/inputs")]
 
 

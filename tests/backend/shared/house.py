@@ -11,6 +11,7 @@ from typing import Any
 from backend.blobs import FolderBlobs
 from backend.metrics import Metrics
 from backend.settings import ServiceSettings
+from backend.shared.binding import bind
 from backend.shared.database import Database
 from backend.shared.files import SharedFiles
 from backend.shared.jobs import SharedJobs
@@ -30,7 +31,11 @@ class House:
         self.blobs = FolderBlobs(folder / "blobs")
         spool = folder / f"spool-{uuid.uuid4()}"
         self.files = SharedFiles(
-            self.blobs, spool, self.settings.max_data_bytes, keeps_corrections=self.settings.keep_corrections
+            self.blobs,
+            spool,
+            self.settings.max_data_bytes,
+            store_id=asyncio.run(bind(url, self.blobs, "file:blobs")),
+            keeps_corrections=self.settings.keep_corrections,
         )
         self.database = Database(url)
         self.jobs = SharedJobs(self.settings, self.engine, self.database, self.files, Watch(Metrics()))
