@@ -106,6 +106,7 @@ class Runner:
         self._starved: tuple[str, float] | None = None
         """A job that was given back for want of memory, and how many MiB it needs."""
         self._draining = False
+        self._stopping = False
         self._consumers: list[asyncio.Task[None]] = []
         self._renewing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,6 +130,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Give back what runs, at its next batch; the caller bounds the wait for it."""
+        self._stopping = True
         for run in list(self._runs.values()):
             if run.analysis is not None:
                 await run.analysis.aclose()
@@ -155,7 +157,8 @@ class Runner:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             if claim is not None:
-                await self._attend(claim)
+                # One that was asked for before the signal may come after it.
+                await (self._give_back(claim) if self._draining else self._attend(claim))
                 continue
             self._watch.memory_back()
             # A lease that runs out rings no bell.
@@ -200,8 +203,7 @@ class Runner:
         last: Event | None = None
         try:
             photo = await self._photo(run)
-            # A claim that was asked for before the signal may come after it.
-            if photo is not None and await self._has_memory(run, photo) and not self._draining:
+            if photo is not None and await self._has_memory(run, photo) and not self._stopping:
                 job = Job(record.id, photo, record.wall_angle, self._files.copy(record.id, number))
                 last = await self._analyze(run, job)
         finally:
@@ -276,8 +278,7 @@ class Runner:
         if self._store.now() > run.claim.record.created_at + self._settings.job_ttl_s:
             self._settle_soon(run, refusal(error))
         else:
-            with suppress(Unavailable):
-                await self._claims.release(run.claim)
+            await self._give_back(run.claim)
         await asyncio.sleep(_AGAIN_S)
 
     # --- its end ------------------------------------------------------------------------------------------
@@ -362,6 +363,10 @@ class Runner:
         run.lost = True
         if run.analysis is not None:
             await run.analysis.aclose()
+
+    async def _give_back(self, claim: Claim) -> None:
+        with suppress(Unavailable):
+            await self._claims.release(claim)
 
     async def _excuse(self, claim: Claim) -> None:
         with suppress(Unavailable):
