@@ -133,17 +133,10 @@ class Jobs:
         Raises:
             Unavailable: NotReady, MemoryShort, QueueFull or ShuttingDown.
         """
-        if self._draining:
-            raise ShuttingDown("The server is shutting down: try again in a moment.")
-        missing = not_loaded(self._engine.models)
-        if missing is not None:
-            raise missing
-        self._watch.require_free_worker()
-        self._watch.require_memory()
+        require_able(self._engine, self._watch, draining=self._draining)
         waiting = len(self._queue) + self._accepting
         if waiting + self._pace.running >= self._settings.max_queue + self._engine.slots:
-            wait_s = self._pace.retry_after_s(waiting)
-            raise QueueFull(f"{waiting} photos are waiting already: try again in about {wait_s} s.", wait_s)
+            raise queue_full(waiting, self._pace)
 
     async def submit(self, record: JobRecord) -> JobRecord:
         """Take a job whose photo lies in its folder; answers the one that has its idempotency key, if any.
@@ -464,6 +457,27 @@ NO_SUCH_JOB = "There is no such job: it never was, has expired, or was deleted."
 
 def _narrator(record: JobRecord) -> Narrator:
     return Narrator(record.id, record.language, record.created_at)
+
+
+def require_able(engine: Engine, watch: Watch, *, draining: bool) -> None:
+    """Refuse photos that this server would not analyse, however short the queue is.
+
+    Raises:
+        Unavailable: NotReady, MemoryShort or ShuttingDown.
+    """
+    if draining:
+        raise ShuttingDown("The server is shutting down: try again in a moment.")
+    missing = not_loaded(engine.models)
+    if missing is not None:
+        raise missing
+    watch.require_free_worker()
+    watch.require_memory()
+
+
+def queue_full(waiting: int, pace: Pace) -> QueueFull:
+    """The refusal of one more photo where so many wait."""
+    wait_s = pace.retry_after_s(waiting)
+    return QueueFull(f"{waiting} photos are waiting already: try again in about {wait_s} s.", wait_s)
 
 
 def same_request(held: JobRecord, record: JobRecord) -> JobRecord:

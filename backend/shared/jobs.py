@@ -18,18 +18,17 @@ from typing import Any, BinaryIO
 
 from backend.blobs import open_blobs
 from backend.endings import CANCELLED, cancellation
-from backend.engine import Engine, not_loaded
+from backend.engine import Engine
 from backend.errors import (
     JobCancelled,
     JobNotFound,
-    QueueFull,
     ShuttingDown,
     Unavailable,
 )
 from backend.event_log import Line
 from backend.events import QUEUED_PROGRESS, Event, Narrator, failure
 from backend.job_files import is_ours
-from backend.jobs import GOODBYE, LAST_WORDS_S, MEASURED, NO_SUCH_JOB, same_request
+from backend.jobs import GOODBYE, LAST_WORDS_S, MEASURED, NO_SUCH_JOB, queue_full, require_able, same_request
 from backend.logs import request_id_var
 from backend.queue import Pace, QueueLoad
 from backend.settings import ServiceSettings
@@ -156,15 +155,9 @@ class SharedJobs:
         Raises:
             Unavailable: NotReady, MemoryShort, QueueFull or ShuttingDown.
         """
-        if self._draining:
-            raise ShuttingDown("The server is shutting down: try again in a moment.")
-        missing = not_loaded(self._engine.models)
-        if missing is not None:
-            raise missing
-        self._watch.require_free_worker()
-        self._watch.require_memory()
+        require_able(self._engine, self._watch, draining=self._draining)
         if self._board.load.waiting + self._accepting >= self._most_waiting:
-            raise self._full()
+            raise queue_full(self._board.load.waiting, self._pace)
 
     async def submit(self, record: JobRecord) -> JobRecord:
         """Take a job whose photo lies here; answers the one that has its idempotency key, if any.
@@ -348,7 +341,7 @@ class SharedJobs:
             with suppress(Unavailable):
                 await self._threads.run(self.files.erase, record.id)
         if held is None:
-            raise self._full()
+            raise queue_full(self._board.load.waiting, self._pace)
         return held
 
     async def _show(self, record: JobRecord) -> None:
@@ -359,11 +352,6 @@ class SharedJobs:
         with suppress(Unavailable):
             await self._board.look()
         self._announce()
-
-    def _full(self) -> QueueFull:
-        waiting = self._board.load.waiting
-        wait_s = self._pace.retry_after_s(waiting)
-        return QueueFull(f"{waiting} photos are waiting already: try again in about {wait_s} s.", wait_s)
 
     def _announce(self) -> None:
         """Tell each job that was accepted here how many are ahead of it, where that changed."""
